@@ -1,0 +1,120 @@
+extension NamedVectors: BinaryCodable {
+    package func encode(to writer: inout BinaryWriter) {
+        writer.write(entries) { writer, entry in
+            writer.write(entry.name)
+            writer.write(entry.values)
+        }
+    }
+
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        self.init()
+        for _ in 0..<(try reader.readInteger(as: UInt32.self)) {
+            let name = try reader.readString()
+            self[name] = try reader.readFloats()
+        }
+    }
+}
+
+extension Point: BinaryCodable {
+    package func encode(to writer: inout BinaryWriter) {
+        writer.write(id)
+        vectors.encode(to: &writer)
+        writer.write(payload.json)
+    }
+
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        self.init(
+            id: try reader.readPointID(),
+            vectors: try NamedVectors(from: &reader),
+            payload: Payload(json: try reader.readBytes()))
+    }
+}
+
+extension Record: BinaryCodable {
+    package func encode(to writer: inout BinaryWriter) {
+        writer.write(id)
+        writer.write(version.rawValue)
+        writer.write(payload) { $0.write($1.json) }
+        writer.write(vectors) { $1.encode(to: &$0) }
+    }
+
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        self.init(
+            id: try reader.readPointID(),
+            version: SequenceNumber(try reader.readInteger()),
+            payload: try reader.readOptional { (reader) throws(BinaryFormatError) in
+                Payload(json: try reader.readBytes())
+            },
+            vectors: try reader.readOptional { (reader) throws(BinaryFormatError) in try NamedVectors(from: &reader) })
+    }
+}
+
+extension ScoredPoint: BinaryCodable {
+    package func encode(to writer: inout BinaryWriter) {
+        record.encode(to: &writer)
+        writer.write(score)
+    }
+
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        self.init(record: try Record(from: &reader), score: try reader.readFloat())
+    }
+}
+
+extension WriteOperation: BinaryCodable {
+    package func encode(to writer: inout BinaryWriter) {
+        switch self {
+        case .upsert(let points):
+            writer.write(UInt8(1))
+            writer.write(points) { $1.encode(to: &$0) }
+        case .delete(let ids):
+            writer.write(UInt8(2))
+            writer.write(ids) { $0.write($1) }
+        }
+    }
+
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        switch try reader.readInteger(as: UInt8.self) {
+        case 1:
+            self = .upsert(try reader.readArray { (reader) throws(BinaryFormatError) in try Point(from: &reader) })
+        case 2:
+            self = .delete(try reader.readArray { (reader) throws(BinaryFormatError) in try reader.readPointID() })
+        case let other:
+            throw BinaryFormatError(description: "\(other) is not a kind of write operation")
+        }
+    }
+
+    /// The size of the binary form to expect, so that it is built in one allocation.
+    package var estimatedBytes: Int {
+        switch self {
+        case .upsert(let points):
+            points.reduce(16) { sum, point in
+                sum + 32 + point.payload.json.count
+                    + point.vectors.entries.reduce(0) { $0 + 16 + $1.name.utf8.count + $1.values.count * 4 }
+            }
+        case .delete(let ids):
+            16 + ids.count * PointID.maximumKeyLength
+        }
+    }
+}
+
+extension LogPosition: BinaryCodable {
+    package func encode(to writer: inout BinaryWriter) {
+        writer.write(sequence.rawValue)
+        writer.write(epoch.rawValue)
+    }
+
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        self.init(sequence: SequenceNumber(try reader.readInteger()), epoch: Epoch(try reader.readInteger()))
+    }
+}
+
+extension LogRecord: BinaryCodable {
+    package func encode(to writer: inout BinaryWriter) {
+        position.encode(to: &writer)
+        operation.encode(to: &writer)
+    }
+
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        self.init(position: try LogPosition(from: &reader), operation: try WriteOperation(from: &reader))
+    }
+}

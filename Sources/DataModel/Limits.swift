@@ -1,0 +1,26 @@
+/// Every bound on what a request may ask for, with its reason.
+package enum Limits {
+    /// A row of this many float32 is 256 KiB; no embedding model in use comes near it. Qdrant has the same limit.
+    package static let dimension = 1...65_536
+    /// Virtual shards are `UInt16`; more than this only makes the map larger than it needs to be.
+    package static let virtualShards = 1...4_096
+    package static let physicalShards = 1...1_024
+    package static let replicationFactor = 1...16
+    package static let vectorSpaces = 1...64
+    /// Links of a row fit a fixed-size record; recall gains nothing above about 64.
+    package static let hnswM = 4...128
+    package static let efConstruct = 4...4_096
+    package static let efSearch = 1...16_384
+    /// Results of one query, `offset + limit`: each shard returns that many, with payloads, to the coordinator.
+    package static let resultWindow = 0...100_000
+    /// Bytes of a point's payload; one LMDB value that a query copies whole.
+    package static let payloadBytes = 1 << 20
+    /// Queries of one batch request.
+    package static let batchQueries = 1_000
+    /// Points or ids of one write request; the body limit comes first for most.
+    package static let batchPoints = 100_000
+    /// A request body. Qdrant's default is 32 MiB too.
+    package static let bodyBytes = 32 << 20
+    /// Characters of a collection's or vector space's name: a file name on every system, in any encoding.
+    package static let nameCharacters = 1...255
+}

@@ -1,0 +1,105 @@
+/// Which vectors of a point a response carries.
+package enum VectorSelector: Sendable, Equatable {
+    case none
+    case all
+    case named([String])
+}
+
+/// A search for the nearest points in one vector space of one physical shard.
+package struct SearchRequest: Sendable {
+    /// The vector space's name.
+    package var space: String
+    /// As the client sent it: `dimension` finite floats. The shard normalises it for cosine.
+    package var vector: [Float]
+    /// How many points to return at most, the coordinator's offset included.
+    package var limit: Int
+    /// Points that score farther than this are left out.
+    package var scoreThreshold: Float?
+    /// Size of the candidate list in the graph; nil takes the shard's default for `limit`.
+    package var ef: Int?
+    /// Compare with every row instead of walking the graph.
+    package var exact: Bool
+    /// Points that must not be returned, such as the one whose vector the query took.
+    package var excluded: [PointID]
+    package var withPayload: Bool
+    package var withVectors: VectorSelector
+
+    package init(
+        space: String, vector: [Float], limit: Int, scoreThreshold: Float? = nil, ef: Int? = nil, exact: Bool = false,
+        excluded: [PointID] = [], withPayload: Bool = false, withVectors: VectorSelector = .none
+    ) {
+        self.space = space
+        self.vector = vector
+        self.limit = limit
+        self.scoreThreshold = scoreThreshold
+        self.ef = ef
+        self.exact = exact
+        self.excluded = excluded
+        self.withPayload = withPayload
+        self.withVectors = withVectors
+    }
+}
+
+/// A request for points by their ids. Ids that do not exist are left out of the answer.
+package struct RetrieveRequest: Sendable {
+    package var ids: [PointID]
+    package var withPayload: Bool
+    package var withVectors: VectorSelector
+
+    package init(ids: [PointID], withPayload: Bool, withVectors: VectorSelector) {
+        self.ids = ids
+        self.withPayload = withPayload
+        self.withVectors = withVectors
+    }
+}
+
+/// A request for the points of a shard in order of their ids, from `start` (inclusive) on.
+package struct ScrollRequest: Sendable {
+    package var start: PointID?
+    package var limit: Int
+    package var withPayload: Bool
+    package var withVectors: VectorSelector
+
+    package init(start: PointID?, limit: Int, withPayload: Bool, withVectors: VectorSelector) {
+        self.start = start
+        self.limit = limit
+        self.withPayload = withPayload
+        self.withVectors = withVectors
+    }
+}
+
+/// One change of a physical shard: atomic within it, and one sequence in its log.
+package enum WriteOperation: Sendable, Equatable {
+    /// Inserts the points, replacing whole points whose ids exist. When an id occurs twice the later one wins.
+    case upsert([Point])
+    /// Deletes the points that exist.
+    case delete([PointID])
+}
+
+/// What a primary says of a write that every in-sync replica has committed.
+package struct WriteReceipt: Sendable, Equatable {
+    package var sequence: SequenceNumber
+
+    package init(sequence: SequenceNumber) { self.sequence = sequence }
+}
+
+/// What one replica says of itself, for `cluster shards`, metrics and placement.
+package struct ReplicaStatus: Sendable, Equatable {
+    package var position: LogPosition
+    package var points: UInt64
+    /// Rows in the graph, and rows that are still scanned exactly.
+    package var indexedRows: UInt64
+    package var unindexedRows: UInt64
+    /// Bytes of both LMDB environments on disk.
+    package var diskBytes: UInt64
+
+    package init(
+        position: LogPosition, points: UInt64, indexedRows: UInt64, unindexedRows: UInt64, diskBytes: UInt64
+    ) {
+        self.position = position
+        self.points = points
+        self.indexedRows = indexedRows
+        self.unindexedRows = unindexedRows
+        self.diskBytes = diskBytes
+    }
+}

@@ -1,0 +1,34 @@
+/// What every message to a replica carries beside its body.
+package struct RequestContext: Sendable {
+    /// The shard's epoch in the sender's shard map; a replica refuses an older one than its own.
+    package var epoch: Epoch
+    package var deadline: Deadline
+
+    package init(epoch: Epoch, deadline: Deadline) {
+        self.epoch = epoch
+        self.deadline = deadline
+    }
+}
+
+/// One replica of a physical shard as the coordinator sees it: on this node, over RPC, or simulated.
+///
+/// The context's deadline bounds each call: past it the call throws `deadlineExceeded`. Cancelling the task ends the wait.
+package protocol ShardService: Sendable {
+    /// Answers each of `searches`, in order; results come best first.
+    func search(_ searches: [SearchRequest], context: RequestContext) async throws(ShardError) -> [[ScoredPoint]]
+
+    /// The points that exist among the ids, in the order of the ids.
+    func retrieve(_ request: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record]
+
+    /// Points in ascending order of ids.
+    func scroll(_ request: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record]
+
+    /// The exact number of points.
+    func count(context: RequestContext) async throws(ShardError) -> UInt64
+
+    /// Orders the write, commits it on every in-sync replica, and returns.
+    func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt
+
+    /// Does not need the replica to be in sync.
+    func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus
+}
