@@ -1,0 +1,139 @@
+package import DataModel
+
+/// Everything that a client may ask of the cluster, through whichever node it reached: what `HTTPAPI` speaks to.
+///
+/// Requests come in checked in form (finite floats, limits); the database checks them against the schema.
+package protocol Database: Sendable {
+    // Collections
+
+    /// Creates the collection and waits until each of its physical shards has a serving primary.
+    func createCollection(
+        _ name: String, config: CollectionConfig, deadline: Deadline
+    ) async throws(DatabaseError)
+
+    /// Deletes the collection; false when there was none.
+    func deleteCollection(_ name: String, deadline: Deadline) async throws(DatabaseError) -> Bool
+
+    /// Names in ascending order.
+    func collectionNames() async throws(DatabaseError) -> [String]
+
+    func collectionExists(_ name: String) async throws(DatabaseError) -> Bool
+
+    func collection(_ name: String, deadline: Deadline) async throws(DatabaseError) -> CollectionInfo
+
+    // Points
+
+    /// Returns when every in-sync replica has committed the points.
+    func upsert(
+        _ points: [Point], into collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> SequenceNumber
+
+    func delete(
+        _ ids: [PointID], from collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> SequenceNumber
+
+    /// The points that exist among the ids, in the order of the ids.
+    func retrieve(
+        _ request: RetrieveRequest, from collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> [Record]
+
+    func scroll(
+        _ request: ScrollRequest, through collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> ScrollPage
+
+    func count(in collection: String, deadline: Deadline) async throws(DatabaseError) -> UInt64
+
+    /// Answers each query, in order; results come best first.
+    func query(
+        _ queries: [Query], in collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> [[ScoredPoint]]
+
+    // Cluster
+
+    func clusterStatus(deadline: Deadline) async throws(DatabaseError) -> ClusterStatus
+
+    /// The shard tables of the named collection, or of all.
+    func shardTables(collection: String?, deadline: Deadline) async throws(DatabaseError) -> [ShardTable]
+
+    /// Records a durable operation that moves a replica; the controller carries it out.
+    func move(_ request: MoveRequest, deadline: Deadline) async throws(DatabaseError) -> OperationStatus
+
+    /// The moves that would balance the cluster, each with its reason; nothing is changed.
+    func rebalancePlan(deadline: Deadline) async throws(DatabaseError) -> RebalancePlan
+
+    /// Records the moves of a fresh plan as operations.
+    func rebalance(deadline: Deadline) async throws(DatabaseError) -> [OperationStatus]
+
+    /// All operations that are not older than a day, newest first.
+    func operations() async throws(DatabaseError) -> [OperationStatus]
+
+    func cancelOperation(_ id: String) async throws(DatabaseError) -> OperationStatus
+
+    /// Whether this node holds its lease and can route requests; nil when it can, else the reason.
+    func notReadyReason() -> String?
+}
+
+/// What a query searches for.
+package enum QueryTarget: Sendable {
+    /// The points nearest to a vector.
+    case vector([Float])
+    /// The points nearest to the vector of a point, the point itself left out.
+    case point(PointID)
+}
+
+/// A query over a whole collection.
+package struct Query: Sendable {
+    package var target: QueryTarget
+    /// The vector space's name.
+    package var space: String
+    package var limit: Int
+    package var offset: Int
+    package var scoreThreshold: Float?
+    package var ef: Int?
+    package var exact: Bool
+    package var withPayload: Bool
+    package var withVectors: VectorSelector
+
+    package init(
+        target: QueryTarget, space: String = "", limit: Int = 10, offset: Int = 0, scoreThreshold: Float? = nil,
+        ef: Int? = nil, exact: Bool = false, withPayload: Bool = false, withVectors: VectorSelector = .none
+    ) {
+        self.target = target
+        self.space = space
+        self.limit = limit
+        self.offset = offset
+        self.scoreThreshold = scoreThreshold
+        self.ef = ef
+        self.exact = exact
+        self.withPayload = withPayload
+        self.withVectors = withVectors
+    }
+}
+
+/// A page of points in order of ids; `next` is the id to go on from, nil at the end.
+package struct ScrollPage: Sendable {
+    package var records: [Record]
+    package var next: PointID?
+
+    package init(records: [Record], next: PointID?) {
+        self.records = records
+        self.next = next
+    }
+}
+
+/// Why the database did not do what it was asked.
+package enum DatabaseError: Error, Sendable, Equatable {
+    case collectionNotFound(String)
+    case collectionExists(String)
+    /// A point whose vector a query asked for does not exist.
+    case pointNotFound(PointID)
+    case operationNotFound(String)
+    /// The request contradicts the schema or the cluster's state; `reason` names the field and the limit.
+    case invalid(reason: String)
+    /// No replica that may answer could be reached before the deadline; names the shard.
+    case unavailable(reason: String)
+    case overloaded(reason: String)
+    case outOfSpace(reason: String)
+    case deadlineExceeded(reason: String)
+    case internalFailure(reason: String)
+}
