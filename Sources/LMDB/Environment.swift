@@ -1,0 +1,210 @@
+internal import CLMDB
+internal import Glibc
+internal import Synchronization
+
+/// An LMDB environment: one memory-mapped file of tables, with one writer at a time and any number of readers.
+///
+/// LMDB forbids opening a file twice in a process, so `open` hands out the environment that is open already. Transactions
+/// are lent to closures and cannot escape them. Read transactions are not bound to threads (`MDB_NOTLS`); a write
+/// transaction begins and ends within one closure, so on one thread.
+package final class Environment: @unchecked Sendable {
+    // Sendable: LMDB's environment handle is made for use by many threads; `tables` is immutable after `open`.
+    package struct Options: Sendable {
+        /// Bytes of address space: the most that the file can grow to. The file itself grows as pages are written.
+        package var mapSizeBytes: Int
+        package var maximumTables: UInt32
+        /// Slots for concurrent read transactions of all processes.
+        package var maximumReaders: UInt32
+        /// Whether a commit returns only when its pages are on disk.
+        package var syncsCommits: Bool
+
+        package init(
+            mapSizeBytes: Int, maximumTables: UInt32 = 16, maximumReaders: UInt32 = 512, syncsCommits: Bool = true
+        ) {
+            self.mapSizeBytes = mapSizeBytes
+            self.maximumTables = maximumTables
+            self.maximumReaders = maximumReaders
+            self.syncsCommits = syncsCommits
+        }
+    }
+
+    let handle: OpaquePointer
+    package let path: String
+
+    private init(handle: OpaquePointer, path: String) {
+        self.handle = handle
+        self.path = path
+    }
+
+    deinit {
+        Self.registry.withLock { open in
+            mdb_env_close(handle)
+            open[path] = nil
+        }
+    }
+
+    private struct Weak: @unchecked Sendable {
+        // Sendable: read and written under the registry's lock only.
+        weak var value: Environment?
+    }
+
+    private static let registry = Mutex<[String: Weak]>([:])
+
+    /// Opens the environment in the folder `path`, which must exist; its files are made when they are missing.
+    ///
+    /// - Throws: `LMDBError` when the files cannot be opened, are not LMDB's, or are damaged.
+    package static func open(_ path: String, options: Options) throws(LMDBError) -> Environment {
+        guard let resolved = realpath(path, nil) else {
+            throw LMDBError(code: .init(rawValue: errno), operation: "open \(path)")
+        }
+        defer { free(resolved) }
+        let path = String(cString: resolved)
+        while true {
+            let result: Result<Environment?, LMDBError> = registry.withLock { open in
+                if let entry = open[path] { return .success(entry.value) }
+                do throws(LMDBError) {
+                    let environment = try openFile(path, options: options)
+                    open[path] = Weak(value: environment)
+                    return .success(environment)
+                } catch {
+                    return .failure(error)
+                }
+            }
+            if let environment = try result.get() { return environment }
+            // The last reference is gone on another thread, which is about to close the file.
+            sched_yield()
+        }
+    }
+
+    private static func openFile(_ path: String, options: Options) throws(LMDBError) -> Environment {
+        var handle: OpaquePointer?
+        try check(mdb_env_create(&handle), "create environment")
+        guard let handle else { throw LMDBError(code: .panic, operation: "create environment") }
+        do throws(LMDBError) {
+            try check(mdb_env_set_mapsize(handle, options.mapSizeBytes), "set map size \(options.mapSizeBytes)")
+            try check(mdb_env_set_maxdbs(handle, options.maximumTables), "set maximum tables")
+            try check(mdb_env_set_maxreaders(handle, options.maximumReaders), "set maximum readers")
+            // No read-ahead: rows are read at random, and a data set may be larger than memory.
+            var flags = UInt32(MDB_NOTLS | MDB_NORDAHEAD)
+            if !options.syncsCommits { flags |= UInt32(MDB_NOSYNC) }
+            try check(mdb_env_open(handle, path, flags, 0o644), "open \(path)")
+            // Slots of readers that were killed would keep pages from being reused for ever.
+            var dead: Int32 = 0
+            try check(mdb_reader_check(handle, &dead), "check readers of \(path)")
+        } catch {
+            mdb_env_close(handle)
+            throw error
+        }
+        return Environment(handle: handle, path: path)
+    }
+
+    /// Opens the named tables, creating those that are missing, in one transaction.
+    package func openTables(_ names: [String]) throws(LMDBError) -> [Table] {
+        var transaction: OpaquePointer?
+        try check(mdb_txn_begin(handle, nil, 0, &transaction), "begin in \(path)")
+        var tables: [Table] = []
+        for name in names {
+            var id: MDB_dbi = 0
+            let code = mdb_dbi_open(transaction, name, UInt32(MDB_CREATE), &id)
+            if code != MDB_SUCCESS {
+                mdb_txn_abort(transaction)
+                throw LMDBError(code: .init(rawValue: code), operation: "open table \(name) of \(path)")
+            }
+            tables.append(Table(id: id, name: name))
+        }
+        try check(mdb_txn_commit(transaction), "commit in \(path)")
+        return tables
+    }
+
+    /// Lends a read transaction: one consistent state of all tables.
+    ///
+    /// - Throws: `LMDBError`, and what `body` throws.
+    package func read<Result>(_ body: (borrowing ReadTransaction) throws -> Result) throws -> Result {
+        let transaction = try beginRead()
+        defer { mdb_txn_abort(transaction) }
+        return try body(ReadTransaction(handle: transaction))
+    }
+
+    /// Lends a write transaction, waiting for its turn; commits when `body` returns, changes nothing when it throws.
+    ///
+    /// - Throws: `LMDBError`, and what `body` throws.
+    package func write<Result>(_ body: (borrowing WriteTransaction) throws -> Result) throws -> Result {
+        var transaction: OpaquePointer?
+        try check(mdb_txn_begin(handle, nil, 0, &transaction), "begin in \(path)")
+        guard let transaction else { throw LMDBError(code: .panic, operation: "begin in \(path)") }
+        let result: Result
+        do {
+            result = try body(WriteTransaction(handle: transaction))
+        } catch {
+            mdb_txn_abort(transaction)
+            throw error
+        }
+        try check(mdb_txn_commit(transaction), "commit in \(path)")
+        return result
+    }
+
+    func beginRead() throws(LMDBError) -> OpaquePointer {
+        var transaction: OpaquePointer?
+        try check(mdb_txn_begin(handle, nil, UInt32(MDB_RDONLY), &transaction), "begin reading \(path)")
+        guard let transaction else { throw LMDBError(code: .panic, operation: "begin reading \(path)") }
+        return transaction
+    }
+
+    /// Waits until all committed pages are on disk.
+    package func sync() throws(LMDBError) {
+        try check(mdb_env_sync(handle, 1), "sync \(path)")
+    }
+
+    /// Writes a consistent copy of the environment, without its free pages, to `folder`, which must exist and be empty.
+    /// Reads and writes go on meanwhile.
+    package func copy(to folder: String) throws(LMDBError) {
+        try check(mdb_env_copy2(handle, folder, UInt32(MDB_CP_COMPACT)), "copy \(path) to \(folder)")
+    }
+
+    /// Gives back the slots of readers whose processes are gone.
+    package func clearStaleReaders() throws(LMDBError) {
+        var dead: Int32 = 0
+        try check(mdb_reader_check(handle, &dead), "check readers of \(path)")
+    }
+
+    /// The number of the last committed write transaction of any process. No lock, no system call.
+    package var lastTransactionID: UInt64 {
+        var info = MDB_envinfo()
+        mdb_env_info(handle, &info)
+        return UInt64(info.me_last_txnid)
+    }
+
+    /// Bytes of the file in use, free pages included.
+    package var usedBytes: UInt64 {
+        var info = MDB_envinfo()
+        var stat = MDB_stat()
+        mdb_env_info(handle, &info)
+        mdb_env_stat(handle, &stat)
+        return UInt64(info.me_last_pgno + 1) * UInt64(stat.ms_psize)
+    }
+}
+
+/// A named table of an environment.
+package struct Table: Sendable {
+    let id: UInt32
+    package let name: String
+}
+
+/// A read transaction that outlives a closure: it pins the pages of one state of an environment until it is released.
+/// Values read through it may be used by any thread as long as it lives; reading itself is one thread's at a time.
+package final class PinnedRead: @unchecked Sendable {
+    // Sendable: the handle is used by `read` alone, whose callers keep to one thread at a time, and by deinit.
+    private let handle: OpaquePointer
+    private let environment: Environment
+
+    package init(_ environment: Environment) throws(LMDBError) {
+        self.environment = environment
+        handle = try environment.beginRead()
+    }
+
+    deinit { mdb_txn_abort(handle) }
+
+    package func read<Result>(_ body: (borrowing ReadTransaction) throws -> Result) rethrows -> Result {
+        try body(ReadTransaction(handle: handle))
+    }
+}
