@@ -1,0 +1,177 @@
+import DataModel
+import Yams
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+extension ClusterConfiguration {
+    /// Reads and checks the file at `path`.
+    package init(path: String) throws(ConfigurationError) {
+        let text: String
+        do {
+            text = try String(contentsOf: URL(filePath: path), encoding: .utf8)
+        } catch {
+            let reason =
+                FileManager.default.fileExists(atPath: path)
+                ? "cannot be read as UTF-8 text"
+                : "there is no such file; name one with --config, or start a single node with `shoal serve`"
+            throw ConfigurationError(file: path, line: nil, keyPath: "", reason: reason)
+        }
+        try self.init(yaml: text, file: path)
+    }
+
+    /// Reads and checks the text of a `cluster.yaml`; `file` is what errors call it.
+    package init(yaml: String, file: String) throws(ConfigurationError) {
+        self.init()
+        source = Source(file: file, lines: [:])
+        var root = try YAMLSection(file: file, path: "", line: nil, node: try Self.compose(yaml, file: file))
+        try readCluster(&root)
+        try readServers(&root)
+        try readStorage(&root)
+        try readReplication(&root)
+        try finish(root)
+        try check()
+    }
+
+    private static func compose(_ yaml: String, file: String) throws(ConfigurationError) -> Yams.Node? {
+        do {
+            return try Yams.compose(yaml: yaml)
+        } catch let error as YamlError {
+            throw ConfigurationError(yamlError: error, file: file)
+        } catch {
+            throw ConfigurationError(file: file, line: nil, keyPath: "", reason: "is not YAML: \(error)")
+        }
+    }
+
+    // MARK: - Sections
+
+    private mutating func readCluster(_ root: inout YAMLSection) throws(ConfigurationError) {
+        if root.contains("nodes") {
+            throw root.error(
+                "nodes",
+                "a list of hosts comes with the etcd control store, which this version does not have yet; "
+                    + "use cluster.nodeCount to run all nodes on this machine")
+        }
+        var cluster = try root.section("cluster")
+        nodeCount = try cluster.integer("nodeCount", in: Self.nodeCounts) ?? nodeCount
+        replicationFactor =
+            try cluster.integer("replicationFactor", in: Limits.replicationFactor) ?? min(2, nodeCount)
+        writeConsistencyFactor =
+            try cluster.integer("writeConsistencyFactor", in: Limits.replicationFactor) ?? writeConsistencyFactor
+        httpPort = try cluster.integer("httpPort", in: 1...65_535) ?? httpPort
+        rpcPort = try cluster.integer("rpcPort", in: 1...65_535) ?? rpcPort
+        var sharding = try cluster.section("sharding")
+        virtualShards = try sharding.integer("virtualShards", in: Limits.virtualShards) ?? virtualShards
+        physicalShards =
+            try sharding.integer("physicalShards", in: Limits.physicalShards) ?? min(nodeCount, virtualShards)
+        try finish(sharding)
+        try finish(cluster)
+    }
+
+    private mutating func readServers(_ root: inout YAMLSection) throws(ConfigurationError) {
+        var http = try root.section("http")
+        httpHost = try http.text("host") ?? httpHost
+        try finish(http)
+        var rpc = try root.section("rpc")
+        rpcHost = try rpc.text("host") ?? rpcHost
+        try finish(rpc)
+        var log = try root.section("log")
+        logLevel = try log.choice("level", LogLevel.self) ?? logLevel
+        try finish(log)
+    }
+
+    private mutating func readStorage(_ root: inout YAMLSection) throws(ConfigurationError) {
+        var section = try root.section("storage")
+        storage.durability = try section.choice("durability", Durability.self) ?? storage.durability
+        // LMDB needs some room to turn around in; x86 has 47 bits of address space for all files together.
+        storage.mapSizeBytes = try section.bytes("mapSize", in: 64 << 20...8 << 40) ?? storage.mapSizeBytes
+        storage.maxUnindexedRows =
+            try section.integer("maxUnindexedRows", in: 1_000...10_000_000) ?? storage.maxUnindexedRows
+        try finish(section)
+        var search = try root.section("search")
+        searchThreads = try search.integer("threads", in: 1...1_024)
+        try finish(search)
+        var indexing = try root.section("indexing")
+        indexingThreads = try indexing.integer("threads", in: 1...1_024)
+        try finish(indexing)
+    }
+
+    private mutating func readReplication(_ root: inout YAMLSection) throws(ConfigurationError) {
+        var section = try root.section("replication")
+        replication.backupTimeout =
+            try section.duration("backupTimeout", in: .milliseconds(100)...(.seconds(3_600)))
+            ?? replication.backupTimeout
+        replication.leaseDuration =
+            try section.duration("leaseDuration", in: .milliseconds(500)...(.seconds(60)))
+            ?? replication.leaseDuration
+        try finish(section)
+    }
+
+    private mutating func finish(_ section: YAMLSection) throws(ConfigurationError) {
+        try section.refuseUnknownKeys()
+        source.lines.merge(section.lines) { $1 }
+    }
+
+    // MARK: - Settings that must fit each other
+
+    private func check() throws(ConfigurationError) {
+        if replicationFactor > nodeCount {
+            throw error(
+                "cluster.replicationFactor",
+                "\(replicationFactor) replicas need as many nodes, and cluster.nodeCount is \(nodeCount)")
+        }
+        if writeConsistencyFactor > replicationFactor {
+            throw error(
+                "cluster.writeConsistencyFactor",
+                "\(writeConsistencyFactor) in-sync replicas are more than the \(replicationFactor) that "
+                    + "cluster.replicationFactor makes: no write could succeed")
+        }
+        if physicalShards > virtualShards {
+            let key =
+                source.lines["cluster.sharding.physicalShards"] == nil
+                ? "cluster.sharding.virtualShards" : "cluster.sharding.physicalShards"
+            throw error(
+                key,
+                "\(physicalShards) physical shards need at least as many virtual shards, "
+                    + "and cluster.sharding.virtualShards is \(virtualShards)")
+        }
+        try checkPorts()
+    }
+
+    private func checkPorts() throws(ConfigurationError) {
+        let offset = (nodeCount - 1) * Self.portStride
+        for (key, port) in [("cluster.httpPort", httpPort), ("cluster.rpcPort", rpcPort)] where port + offset > 65_535 {
+            throw error(key, "the last of \(nodeCount) nodes would get port \(port + offset); the largest is 65535")
+        }
+        let http = Dictionary(uniqueKeysWithValues: nodes.map { ($0.httpPort, $0.id) })
+        for node in nodes {
+            guard let other = http[node.rpcPort] else { continue }
+            let key = source.lines["cluster.rpcPort"] == nil ? "cluster.httpPort" : "cluster.rpcPort"
+            throw error(
+                key,
+                "port \(node.rpcPort) would be both the HTTP port of node \(other) and the RPC port of node \(node.id): "
+                    + "ports of the nodes are counted up by \(Self.portStride)")
+        }
+    }
+}
+
+extension ConfigurationError {
+    /// A syntax error, with the line that libyaml names.
+    fileprivate init(yamlError: YamlError, file: String) {
+        switch yamlError {
+        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
+            let text = [context?.text, problem].compactMap { $0 }.joined(separator: ", ")
+            self.init(file: file, line: mark.line, keyPath: "", reason: "is not YAML: \(text)")
+        case .duplicatedKeysInMapping(let duplicates, let context):
+            self.init(
+                file: file, line: context.mark.line, keyPath: duplicates.sorted().joined(separator: ", "),
+                reason: "is set more than once")
+        default:
+            self.init(file: file, line: nil, keyPath: "", reason: "is not YAML: \(yamlError)")
+        }
+    }
+}

@@ -1,0 +1,109 @@
+package import DataModel
+
+/// The settings of a `cluster.yaml`, checked, defaults filled in.
+package struct ClusterConfiguration: Sendable, Equatable {
+    /// Whether a write is on disk before it is acknowledged, or a little later.
+    package enum Durability: String, Sendable, CaseIterable { case commit, interval }
+
+    package enum LogLevel: String, Sendable, CaseIterable { case trace, debug, info, notice, warning, error, critical }
+
+    package struct Storage: Sendable, Equatable {
+        package var durability = Durability.commit
+        /// The largest size of each LMDB file: address space, not disk or memory.
+        package var mapSizeBytes = 32 << 30
+        /// Rows of a replica that searches may have to scan before writers are slowed down.
+        package var maxUnindexedRows = 20_000
+    }
+
+    package struct Replication: Sendable, Equatable {
+        /// A backup that takes longer than this to commit a write leaves the in-sync set.
+        package var backupTimeout = Duration.seconds(5)
+        /// A node that does not renew its lease for this long counts as dead. A killed process is noticed at once.
+        package var leaseDuration = Duration.seconds(3)
+    }
+
+    package var nodeCount = 3
+    package var replicationFactor = 2
+    /// The smallest in-sync set that still takes writes.
+    package var writeConsistencyFactor = 1
+    package var virtualShards = 128
+    package var physicalShards = 3
+    /// The first node's; the next nodes' are `portStride` apart.
+    package var httpPort = 6_333
+    package var rpcPort = 6_335
+    package var httpHost = "127.0.0.1"
+    package var rpcHost = "127.0.0.1"
+    package var storage = Storage()
+    /// Nil: one for each core.
+    package var searchThreads: Int?
+    package var indexingThreads: Int?
+    package var replication = Replication()
+    package var logLevel = LogLevel.info
+    package var source = Source(file: "(defaults)", lines: [:])
+
+    /// The distance between the ports of two nodes of one machine, as operators of Qdrant know it.
+    package static let portStride = 10
+    /// More processes than this on one machine only share out the same cores.
+    package static let nodeCounts = 1...64
+
+    package init() {}
+
+    /// One node, as `shoal serve` runs it without a configuration.
+    package static var singleNode: ClusterConfiguration {
+        var configuration = ClusterConfiguration()
+        configuration.nodeCount = 1
+        configuration.replicationFactor = 1
+        configuration.physicalShards = 1
+        return configuration
+    }
+
+    package var nodes: [Endpoints] { (1...nodeCount).map { endpoints(of: NodeID(UInt32($0))) } }
+
+    /// - Precondition: `1 <= id <= nodeCount`.
+    package func endpoints(of id: NodeID) -> Endpoints {
+        precondition((1...nodeCount).contains(Int(id.rawValue)), "a node of the configuration")
+        let offset = (Int(id.rawValue) - 1) * Self.portStride
+        return Endpoints(
+            id: id, httpHost: httpHost, httpPort: httpPort + offset, rpcHost: rpcHost, rpcPort: rpcPort + offset)
+    }
+
+    /// An error about `keyPath` that names its line, or the default when the file does not set it.
+    package func error(_ keyPath: String, _ reason: String) -> ConfigurationError {
+        ConfigurationError(file: source.file, line: source.lines[keyPath], keyPath: keyPath, reason: reason)
+    }
+}
+
+extension ClusterConfiguration {
+    /// Where a configuration was read from.
+    package struct Source: Sendable, Equatable {
+        package var file: String
+        /// The line of each key path that the file sets.
+        package var lines: [String: Int]
+
+        package init(file: String, lines: [String: Int]) {
+            self.file = file
+            self.lines = lines
+        }
+    }
+
+    /// Where one node listens.
+    package struct Endpoints: Sendable, Equatable {
+        package var id: NodeID
+        package var httpHost: String
+        package var httpPort: Int
+        package var rpcHost: String
+        package var rpcPort: Int
+
+        package var httpURL: String { "http://\(Self.reachable(httpHost)):\(httpPort)" }
+        package var rpcAddress: String { "\(Self.reachable(rpcHost)):\(rpcPort)" }
+
+        /// A node that listens on every address is reached through the loopback one: its peers are on this machine.
+        private static func reachable(_ host: String) -> String {
+            switch host {
+            case "0.0.0.0": "127.0.0.1"
+            case "::": "[::1]"
+            default: host.contains(":") ? "[\(host)]" : host
+            }
+        }
+    }
+}

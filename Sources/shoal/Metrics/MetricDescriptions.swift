@@ -1,0 +1,17 @@
+/// What the metrics mean: swift-metrics has no place for a description.
+enum MetricDescriptions {
+    private static let texts = [
+        "shoal_http_requests_total": "HTTP requests answered, by route and status.",
+        "shoal_http_request_seconds": "Time from a request's head to the end of its response, by route.",
+        "shoal_http_request_duration_seconds": "Time from a request's head to the end of its response, by route.",
+        "shoal_queries_total": "Queries answered, each of a batch counted.",
+        "shoal_query_seconds": "Time to answer a query, all shards merged.",
+        "shoal_writes_total": "Write requests acknowledged.",
+        "shoal_write_seconds": "Time until a write was on disk on every in-sync replica.",
+    ]
+
+    /// The name in words when the table does not have it.
+    static func help(for name: String) -> String {
+        texts[name] ?? name.split(separator: "_").joined(separator: " ")
+    }
+}
