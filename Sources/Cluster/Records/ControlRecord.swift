@@ -1,0 +1,117 @@
+import Foundation
+package import DataModel
+
+/// A value of the control store: JSON, so that an operator can read it.
+package protocol ControlRecord: Codable, Sendable, Equatable {}
+
+extension ControlRecord {
+    /// The record as JSON with its keys in order: equal records have equal bytes.
+    package var encoded: [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        do {
+            return try [UInt8](encoder.encode(self))
+        } catch {
+            preconditionFailure("a record of plain values did not encode: \(error)")
+        }
+    }
+
+    /// Nil when the bytes are not such a record.
+    package init?(encoded: [UInt8]) {
+        guard let record = try? JSONDecoder().decode(Self.self, from: Data(encoded)) else { return nil }
+        self = record
+    }
+}
+
+/// A record and the revision that it was read at: what a guarded change of it needs.
+package struct Stored<Record: ControlRecord>: Sendable, Equatable {
+    package var value: Record
+    package var revision: Revision
+
+    package init(_ value: Record, revision: Revision) {
+        self.value = value
+        self.revision = revision
+    }
+}
+
+/// `cluster`: the cluster's identity. Written once.
+package struct ClusterRecord: ControlRecord {
+    /// Raised when the records change in a way that older nodes cannot read.
+    package static let currentFormatVersion = 1
+
+    package var id: String
+    package var formatVersion: Int
+
+    package init(id: String, formatVersion: Int = currentFormatVersion) {
+        self.id = id
+        self.formatVersion = formatVersion
+    }
+}
+
+/// `nodes/<id>`: where a node is reached. It stays when the node is down.
+package struct NodeRecord: ControlRecord {
+    package var id: NodeID
+    /// `host:port` as clients reach it.
+    package var httpAddress: String
+    package var rpcHost: String
+    package var rpcPort: Int
+    package var zone: String?
+
+    package init(id: NodeID, httpAddress: String, rpcHost: String, rpcPort: Int, zone: String? = nil) {
+        self.id = id
+        self.httpAddress = httpAddress
+        self.rpcHost = rpcHost
+        self.rpcPort = rpcPort
+        self.zone = zone
+    }
+}
+
+/// `live/<id>`, attached to the node's lease: the node is alive as long as this exists.
+package struct NodeLiveness: ControlRecord {
+    package var id: NodeID
+    /// Random for each start of the process, so that two of them are told apart.
+    package var incarnation: UInt64
+    package var pid: Int32
+    /// Seconds since 1970.
+    package var startedAt: Double
+
+    package init(id: NodeID, incarnation: UInt64, pid: Int32, startedAt: Double) {
+        self.id = id
+        self.incarnation = incarnation
+        self.pid = pid
+        self.startedAt = startedAt
+    }
+}
+
+/// `controller`, attached to the lease of the node that holds the role.
+package struct ControllerRecord: ControlRecord {
+    package var node: NodeID
+
+    package init(node: NodeID) { self.node = node }
+}
+
+/// `collections/<name>`.
+package struct CollectionRecord: ControlRecord {
+    package enum State: String, Sendable, Codable {
+        /// Its replicas may not exist on disk yet: only in this state may a node make an in-sync replica out of nothing.
+        case creating
+        case ready
+        /// Its shards are being taken out of the map; it takes no requests.
+        case deleting
+    }
+
+    package var id: CollectionID
+    package var name: String
+    package var config: CollectionConfig
+    package var state: State
+    /// Seconds since 1970.
+    package var createdAt: Double
+
+    package init(id: CollectionID, name: String, config: CollectionConfig, state: State, createdAt: Double) {
+        self.id = id
+        self.name = name
+        self.config = config
+        self.state = state
+        self.createdAt = createdAt
+    }
+}

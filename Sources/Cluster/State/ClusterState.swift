@@ -1,0 +1,141 @@
+package import DataModel
+
+/// All records of the control store at one revision.
+package struct ClusterState: Sendable {
+    package private(set) var revision: Revision = .zero
+    package private(set) var cluster: Stored<ClusterRecord>?
+    /// Every node that ever joined.
+    package private(set) var nodes: [NodeID: Stored<NodeRecord>] = [:]
+    /// The nodes that hold their lease.
+    package private(set) var live: [NodeID: Stored<NodeLiveness>] = [:]
+    package private(set) var controller: Stored<ControllerRecord>?
+    package private(set) var collections: [String: Stored<CollectionRecord>] = [:]
+    package private(set) var shards: [CollectionID: [ShardNumber: Stored<ShardRecord>]] = [:]
+    package private(set) var operations: [String: Stored<OperationRecord>] = [:]
+    package private(set) var progress: [String: OperationProgress] = [:]
+    /// Keys whose values this version cannot read. They count as absent.
+    package private(set) var unreadableKeys: Set<String> = []
+
+    private var names: [CollectionID: String] = [:]
+    private var routingTables: [CollectionID: RoutingTable] = [:]
+
+    package init() {}
+
+    /// The state that a list of all keys describes.
+    package init(entries: [ControlEntry], revision: Revision) {
+        self.revision = revision
+        var touched: Set<CollectionID> = []
+        for entry in entries { put(entry, touched: &touched) }
+        rebuildRouting(of: touched)
+    }
+
+    // MARK: - Looking up
+
+    package func collection(_ name: String) -> Stored<CollectionRecord>? { collections[name] }
+
+    package func collection(_ id: CollectionID) -> Stored<CollectionRecord>? {
+        names[id].flatMap { collections[$0] }
+    }
+
+    package func shard(_ id: ShardID) -> Stored<ShardRecord>? { shards[id.collection]?[id.number] }
+
+    /// The shards of a collection, in order of their numbers.
+    package func shards(of collection: CollectionID) -> [Stored<ShardRecord>] {
+        (shards[collection] ?? [:]).sorted { $0.key < $1.key }.map(\.value)
+    }
+
+    /// Every shard of every collection, in order of ids.
+    package var allShards: [Stored<ShardRecord>] {
+        shards.keys.sorted().flatMap { shards(of: $0) }
+    }
+
+    /// Nil when there is no such collection.
+    package func routing(of collection: CollectionID) -> RoutingTable? { routingTables[collection] }
+
+    package func routing(of name: String) -> RoutingTable? {
+        collections[name].flatMap { routingTables[$0.value.id] }
+    }
+
+    package func isLive(_ node: NodeID) -> Bool { live[node] != nil }
+
+    package var liveNodes: Set<NodeID> { Set(live.keys) }
+
+    /// The operations that are not over, oldest first.
+    package var openOperations: [Stored<OperationRecord>] {
+        operations.values.filter { !$0.value.state.isFinal }
+            .sorted { ($0.value.createdAt, $0.value.id) < ($1.value.createdAt, $1.value.id) }
+    }
+
+    // MARK: - Following the store
+
+    /// Takes in changes that follow this state, and stand for everything that happened up to `revision`.
+    ///
+    /// Changes that the state has already are skipped, so it does not matter when a watch starts a little early.
+    package mutating func apply(_ events: [ControlEvent], upTo revision: Revision) {
+        var touched: Set<CollectionID> = []
+        for event in events where event.revision > self.revision {
+            remove(event.key, touched: &touched)
+            if case .put(let entry) = event { put(entry, touched: &touched) }
+        }
+        self.revision = max(self.revision, revision)
+        rebuildRouting(of: touched)
+    }
+
+    private mutating func put(_ entry: ControlEntry, touched: inout Set<CollectionID>) {
+        switch ControlKey.Parsed(entry.key) {
+        case .cluster: cluster = stored(entry)
+        case .controller: controller = stored(entry)
+        case .node(let id): nodes[id] = stored(entry)
+        case .live(let id): live[id] = stored(entry)
+        case .collection(let name):
+            guard let record: Stored<CollectionRecord> = stored(entry) else { return }
+            collections[name] = record
+            names[record.value.id] = name
+            touched.insert(record.value.id)
+        case .shard(let id):
+            guard let record: Stored<ShardRecord> = stored(entry) else { return }
+            shards[id.collection, default: [:]][id.number] = record
+            touched.insert(id.collection)
+        case .operation(let id): operations[id] = stored(entry)
+        case .progress(let id):
+            let record: Stored<OperationProgress>? = stored(entry)
+            progress[id] = record?.value
+        case nil: break
+        }
+    }
+
+    private mutating func remove(_ key: String, touched: inout Set<CollectionID>) {
+        unreadableKeys.remove(key)
+        switch ControlKey.Parsed(key) {
+        case .cluster: cluster = nil
+        case .controller: controller = nil
+        case .node(let id): nodes[id] = nil
+        case .live(let id): live[id] = nil
+        case .collection(let name):
+            guard let old = collections.removeValue(forKey: name) else { return }
+            names[old.value.id] = nil
+            touched.insert(old.value.id)
+        case .shard(let id):
+            shards[id.collection]?[id.number] = nil
+            if shards[id.collection]?.isEmpty == true { shards[id.collection] = nil }
+            touched.insert(id.collection)
+        case .operation(let id): operations[id] = nil
+        case .progress(let id): progress[id] = nil
+        case nil: break
+        }
+    }
+
+    private mutating func stored<Record: ControlRecord>(_ entry: ControlEntry) -> Stored<Record>? {
+        guard let record = Record(encoded: entry.value) else {
+            unreadableKeys.insert(entry.key)
+            return nil
+        }
+        return Stored(record, revision: entry.modRevision)
+    }
+
+    private mutating func rebuildRouting(of touched: Set<CollectionID>) {
+        for id in touched {
+            routingTables[id] = collection(id).map { RoutingTable(collection: $0, shards: shards(of: id)) }
+        }
+    }
+}
