@@ -1,6 +1,8 @@
 /// The bytes are not what a `BinaryWriter` of this version writes.
 package struct BinaryFormatError: Error, Sendable, Equatable, CustomStringConvertible {
     package var description: String
+
+    package init(description: String) { self.description = description }
 }
 
 /// Reads what `BinaryWriter` wrote. Every read is checked against the bytes that are left: the bytes come from disks

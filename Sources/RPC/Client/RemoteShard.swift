@@ -1,0 +1,73 @@
+package import DataModel
+
+/// A shard's replica on another node, for the coordinator.
+package struct RemoteShard: ShardService {
+    let peer: Peer
+    let id: ShardID
+
+    package func search(
+        _ searches: [SearchRequest], context: RequestContext
+    ) async throws(ShardError) -> [[ScoredPoint]] {
+        let capacity = searches.reduce(128) { $0 + 64 + $1.space.utf8.count + $1.vector.count * 4 }
+        return try await read(.search, context, capacity: capacity) { writer in
+            writer.write(searches) { $1.encode(to: &$0) }
+        } answer: { (reader) throws(BinaryFormatError) in
+            try reader.readArray { (reader) throws(BinaryFormatError) in
+                try reader.readArray { (reader) throws(BinaryFormatError) in try ScoredPoint(from: &reader) }
+            }
+        }
+    }
+
+    package func retrieve(_ request: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record] {
+        try await read(.retrieve, context, capacity: 128 + request.ids.count * PointID.maximumKeyLength) {
+            request.encode(to: &$0)
+        } answer: { (reader) throws(BinaryFormatError) in
+            try reader.readArray { (reader) throws(BinaryFormatError) in try Record(from: &reader) }
+        }
+    }
+
+    package func scroll(_ request: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record] {
+        try await read(.scroll, context) {
+            request.encode(to: &$0)
+        } answer: { (reader) throws(BinaryFormatError) in
+            try reader.readArray { (reader) throws(BinaryFormatError) in try Record(from: &reader) }
+        }
+    }
+
+    package func count(context: RequestContext) async throws(ShardError) -> UInt64 {
+        try await read(.count, context) { _ in
+        } answer: { (reader) throws(BinaryFormatError) in
+            try reader.readInteger()
+        }
+    }
+
+    package func write(
+        _ operation: WriteOperation, context: RequestContext
+    ) async throws(ShardError) -> WriteReceipt {
+        try await peer.call(
+            .write, shard: id, epoch: context.epoch, deadline: context.deadline, lane: .write,
+            capacity: 128 + operation.estimatedBytes
+        ) {
+            operation.encode(to: &$0)
+        } answer: { (reader) throws(BinaryFormatError) in
+            WriteReceipt(sequence: SequenceNumber(try reader.readInteger()))
+        }
+    }
+
+    package func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {
+        try await read(.status, RequestContext(epoch: Epoch(0), deadline: deadline)) { _ in
+        } answer: { (reader) throws(BinaryFormatError) in
+            try ReplicaStatus(from: &reader)
+        }
+    }
+
+    private func read<Answer>(
+        _ method: Method, _ context: RequestContext, capacity: Int = 256,
+        arguments: (inout BinaryWriter) -> Void,
+        answer: (inout BinaryReader) throws(BinaryFormatError) -> Answer
+    ) async throws(ShardError) -> Answer {
+        try await peer.call(
+            method, shard: id, epoch: context.epoch, deadline: context.deadline, lane: .read, capacity: capacity,
+            arguments: arguments, answer: answer)
+    }
+}

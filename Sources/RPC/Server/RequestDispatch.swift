@@ -1,0 +1,173 @@
+import DataModel
+import NIOCore
+
+/// Decodes a request's body, calls the replica that it is for, and encodes the answer.
+struct RequestDispatch: Sendable {
+    let replicas: any ReplicaHost
+
+    /// - Returns: the body of the response.
+    func perform(method rawMethod: UInt8, body: ByteBuffer, deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        guard let method = Method(rawValue: rawMethod) else {
+            throw .invalid(reason: "the node knows no method \(rawMethod)")
+        }
+        guard !deadline.isPast else { throw .deadlineExceeded }
+        let answer =
+            switch method {
+            case .search: try await search(body, deadline)
+            case .retrieve: try await retrieve(body, deadline)
+            case .scroll: try await scroll(body, deadline)
+            case .count: try await count(body, deadline)
+            case .write: try await write(body, deadline)
+            case .status: try await status(body, deadline)
+            case .openReplica: try await openReplica(body, deadline)
+            case .replicate: try await replicate(body, deadline)
+            case .beginSnapshot: try await beginSnapshot(body, deadline)
+            case .receiveSnapshot: try await receiveSnapshot(body, deadline)
+            case .finishSnapshot: try await finishSnapshot(body, deadline)
+            }
+        guard Frame.fits(bodyBytes: answer.count) else {
+            throw .invalid(reason: "an answer of \(answer.count) bytes is more than nodes send each other")
+        }
+        return answer
+    }
+
+    private struct Decoded<Arguments> {
+        var shard: ShardID
+        var context: RequestContext
+        var arguments: Arguments
+    }
+
+    private func decode<Arguments>(
+        _ body: ByteBuffer, _ deadline: Deadline,
+        _ arguments: (inout BinaryReader) throws(BinaryFormatError) -> Arguments
+    ) throws(ShardError) -> Decoded<Arguments> {
+        do throws(BinaryFormatError) {
+            return try body.withUnsafeReadableBytes { (bytes) throws(BinaryFormatError) in
+                var reader = BinaryReader(bytes)
+                let head = try RequestHead(from: &reader)
+                let context = RequestContext(epoch: head.epoch, deadline: deadline)
+                let decoded = Decoded(shard: head.shard, context: context, arguments: try arguments(&reader))
+                guard reader.remaining == 0 else {
+                    throw BinaryFormatError(description: "\(reader.remaining) bytes too many")
+                }
+                return decoded
+            }
+        } catch {
+            throw .invalid(reason: "a peer sent a malformed request: \(error)")
+        }
+    }
+}
+
+private func nothing(_ reader: inout BinaryReader) throws(BinaryFormatError) {}
+
+// MARK: - ShardService
+
+extension RequestDispatch {
+    private func search(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try reader.readArray { (reader) throws(BinaryFormatError) in try SearchRequest(from: &reader) }
+        }
+        let results = try await replicas.shard(request.shard).search(request.arguments, context: request.context)
+        let capacity = results.reduce(8) { $0 + $1.reduce(8) { $0 + $1.record.estimatedBytes + 4 } }
+        var writer = BinaryWriter(capacity: capacity)
+        writer.write(results) { writer, points in writer.write(points) { $1.encode(to: &$0) } }
+        return writer.bytes
+    }
+
+    private func retrieve(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try RetrieveRequest(from: &reader)
+        }
+        return encode(try await replicas.shard(request.shard).retrieve(request.arguments, context: request.context))
+    }
+
+    private func scroll(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try ScrollRequest(from: &reader)
+        }
+        return encode(try await replicas.shard(request.shard).scroll(request.arguments, context: request.context))
+    }
+
+    private func count(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline, nothing)
+        let count = try await replicas.shard(request.shard).count(context: request.context)
+        var writer = BinaryWriter(capacity: 8)
+        writer.write(count)
+        return writer.bytes
+    }
+
+    private func write(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try WriteOperation(from: &reader)
+        }
+        let receipt = try await replicas.shard(request.shard).write(request.arguments, context: request.context)
+        var writer = BinaryWriter(capacity: 8)
+        writer.write(receipt.sequence.rawValue)
+        return writer.bytes
+    }
+
+    private func status(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline, nothing)
+        return try await replicas.shard(request.shard).status(deadline: deadline).encoded()
+    }
+
+    private func encode(_ records: [Record]) -> [UInt8] {
+        var writer = BinaryWriter(capacity: records.reduce(8) { $0 + $1.estimatedBytes })
+        writer.write(records) { $1.encode(to: &$0) }
+        return writer.bytes
+    }
+}
+
+extension Record {
+    /// The size of the binary form to expect, so that it is built in one allocation.
+    fileprivate var estimatedBytes: Int {
+        let vectorBytes = vectors?.entries.reduce(4) { $0 + 8 + $1.name.utf8.count + $1.values.count * 4 } ?? 0
+        return 32 + (payload?.json.count ?? 0) + vectorBytes
+    }
+}
+
+// MARK: - ReplicaService
+
+extension RequestDispatch {
+    private func openReplica(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline, nothing)
+        return try await replicas.replica(request.shard).openReplica(context: request.context).encoded()
+    }
+
+    private func replicate(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            let previous = try LogPosition(from: &reader)
+            let records = try reader.readArray { (reader) throws(BinaryFormatError) in try LogRecord(from: &reader) }
+            return (previous: previous, records: records)
+        }
+        let replica = try await replicas.replica(request.shard)
+        let (previous, records) = request.arguments
+        return try await replica.replicate(records, after: previous, context: request.context).encoded()
+    }
+
+    private func beginSnapshot(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try SnapshotOffer(from: &reader)
+        }
+        try await replicas.replica(request.shard).beginSnapshot(request.arguments, context: request.context)
+        return []
+    }
+
+    private func receiveSnapshot(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try SnapshotChunk(from: &reader)
+        }
+        try await replicas.replica(request.shard).receiveSnapshot(request.arguments, context: request.context)
+        return []
+    }
+
+    private func finishSnapshot(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try SnapshotEnd(from: &reader)
+        }
+        let replica = try await replicas.replica(request.shard)
+        let (transfer, checksums) = (request.arguments.transfer, request.arguments.checksums)
+        return try await replica.finishSnapshot(transfer: transfer, checksums: checksums, context: request.context)
+            .encoded()
+    }
+}
