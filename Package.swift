@@ -71,6 +71,8 @@ let package = Package(
             name: "shoal",
             dependencies: [
                 "Node", "HTTPAPI", "Coordinator", "Cluster", "RPC", "Shard", "DataModel", logging, metrics, lifecycle,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -86,7 +88,7 @@ let package = Package(
         tests("RPCTests", ["RPC", "DataModel"] + nio),
         tests("CoordinatorTests", ["Coordinator", "Cluster", "DataModel"]),
         tests("HTTPAPITests", ["HTTPAPI", "CSimdJSON", "DataModel"]),
-        tests("shoalTests", ["shoal"]),
+        tests("shoalTests", ["shoal", "DataModel", "Coordinator", metrics]),
     ],
     cLanguageStandard: .c17,
     cxxLanguageStandard: .cxx17
