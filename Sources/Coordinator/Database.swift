@@ -37,8 +37,10 @@ package protocol Database: Sendable {
         _ request: RetrieveRequest, from collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> [Record]
 
+    /// With `replica`, every physical shard is read from its in-sync replica on that node alone, and shards without one
+    /// there are left out: what an operator compares replicas with.
     func scroll(
-        _ request: ScrollRequest, through collection: String, deadline: Deadline
+        _ request: ScrollRequest, through collection: String, replica: NodeID?, deadline: Deadline
     ) async throws(DatabaseError) -> ScrollPage
 
     func count(in collection: String, deadline: Deadline) async throws(DatabaseError) -> UInt64

@@ -7,6 +7,8 @@ package enum Limits {
     package static let physicalShards = 1...1_024
     package static let replicationFactor = 1...16
     package static let vectorSpaces = 1...64
+    /// Slots are `UInt32`; the block tables of a shard reserve address space for this many rows.
+    package static let rowsPerShard = 1 << 28
     /// Links of a row fit a fixed-size record; recall gains nothing above about 64.
     package static let hnswM = 4...128
     package static let efConstruct = 4...4_096

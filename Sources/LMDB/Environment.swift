@@ -4,7 +4,8 @@ internal import Synchronization
 
 /// An LMDB environment: one memory-mapped file of tables, with one writer at a time and any number of readers.
 ///
-/// LMDB forbids opening a file twice in a process, so `open` hands out the environment that is open already. Transactions
+/// LMDB forbids opening a file twice in a process, so `open` hands out the environment that is open already. Files are told
+/// apart by their folder's inode: a folder that was replaced by another one of the same name is another environment. Transactions
 /// are lent to closures and cannot escape them. Read transactions are not bound to threads (`MDB_NOTLS`); a write
 /// transaction begins and ends within one closure, so on one thread.
 package final class Environment: @unchecked Sendable {
@@ -30,16 +31,31 @@ package final class Environment: @unchecked Sendable {
 
     let handle: OpaquePointer
     package let path: String
+    private let identity: FolderIdentity
 
-    private init(handle: OpaquePointer, path: String) {
+    private init(handle: OpaquePointer, path: String, identity: FolderIdentity) {
         self.handle = handle
         self.path = path
+        self.identity = identity
+    }
+
+    private struct FolderIdentity: Hashable {
+        let device: dev_t
+        let inode: ino_t
+
+        init(_ path: String) throws(LMDBError) {
+            var status = stat()
+            guard stat(path, &status) == 0 else {
+                throw LMDBError(code: .init(rawValue: errno), operation: "open \(path)")
+            }
+            (device, inode) = (status.st_dev, status.st_ino)
+        }
     }
 
     deinit {
         Self.registry.withLock { open in
             mdb_env_close(handle)
-            open[path] = nil
+            open[identity] = nil
         }
     }
 
@@ -48,23 +64,19 @@ package final class Environment: @unchecked Sendable {
         weak var value: Environment?
     }
 
-    private static let registry = Mutex<[String: Weak]>([:])
+    private static let registry = Mutex<[FolderIdentity: Weak]>([:])
 
     /// Opens the environment in the folder `path`, which must exist; its files are made when they are missing.
     ///
     /// - Throws: `LMDBError` when the files cannot be opened, are not LMDB's, or are damaged.
     package static func open(_ path: String, options: Options) throws(LMDBError) -> Environment {
-        guard let resolved = realpath(path, nil) else {
-            throw LMDBError(code: .init(rawValue: errno), operation: "open \(path)")
-        }
-        defer { free(resolved) }
-        let path = String(cString: resolved)
+        let identity = try FolderIdentity(path)
         while true {
             let result: Result<Environment?, LMDBError> = registry.withLock { open in
-                if let entry = open[path] { return .success(entry.value) }
+                if let entry = open[identity] { return .success(entry.value) }
                 do throws(LMDBError) {
-                    let environment = try openFile(path, options: options)
-                    open[path] = Weak(value: environment)
+                    let environment = try openFile(path, identity: identity, options: options)
+                    open[identity] = Weak(value: environment)
                     return .success(environment)
                 } catch {
                     return .failure(error)
@@ -76,7 +88,9 @@ package final class Environment: @unchecked Sendable {
         }
     }
 
-    private static func openFile(_ path: String, options: Options) throws(LMDBError) -> Environment {
+    private static func openFile(
+        _ path: String, identity: FolderIdentity, options: Options
+    ) throws(LMDBError) -> Environment {
         var handle: OpaquePointer?
         try check(mdb_env_create(&handle), "create environment")
         guard let handle else { throw LMDBError(code: .panic, operation: "create environment") }
@@ -95,7 +109,7 @@ package final class Environment: @unchecked Sendable {
             mdb_env_close(handle)
             throw error
         }
-        return Environment(handle: handle, path: path)
+        return Environment(handle: handle, path: path, identity: identity)
     }
 
     /// Opens the named tables, creating those that are missing, in one transaction.
