@@ -1,0 +1,157 @@
+internal import CKernels
+internal import Synchronization
+
+extension HNSWGraph {
+    /// Claims the next row and inserts it; nil when all rows below `limit` are claimed.
+    ///
+    /// - Precondition: the vectors of rows `0 ..< limit` are published.
+    package func insertNext(below limit: UInt32) -> Slot? {
+        precondition(Int(limit) <= nodes.maximumRows)
+        guard let slot = gate.enter(below: limit) else { return nil }
+        insert(slot)
+        gate.leave(slot)
+        return slot
+    }
+
+    /// The row's level: at least `l` with probability `m^-l` (section 4.1), by a hash of its slot and the seed.
+    ///
+    /// In integers, so that every machine agrees.
+    func level(of slot: Slot) -> Int {
+        var bits = parameters.seed &+ (UInt64(slot) &+ 1) &* 0x9E37_79B9_7F4A_7C15
+        bits = (bits ^ bits >> 30) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ bits >> 27) &* 0x94D0_49BB_1331_11EB
+        bits ^= bits >> 31
+        var level = 0
+        var threshold = UInt64.max / UInt64(parameters.m)
+        while bits < threshold, level < Self.highestLevel {
+            level += 1
+            threshold /= UInt64(parameters.m)
+        }
+        return level
+    }
+
+    private func insert(_ slot: Slot) {
+        let level = level(of: slot)
+        writeNode(slot, level: level)
+        let entry = EntryPoint(rawValue: self.entry.load(ordering: .acquiring))
+        if let entry, level <= entry.level {
+            connect(slot, level: level, from: entry)
+            return
+        }
+        // Rare: one row in m^level. One after the other, so that no two new top rows miss each other.
+        promotion.withLock { _ in
+            let entry = EntryPoint(rawValue: self.entry.load(ordering: .acquiring))
+            if let entry { connect(slot, level: level, from: entry) }
+            if entry.map({ level > $0.level }) ?? true {
+                self.entry.store(EntryPoint(slot: slot, level: level).rawValue, ordering: .releasing)
+            }
+        }
+    }
+
+    private func writeNode(_ slot: Slot, level: Int) {
+        var firstUpperRow: UInt32 = 0
+        if level > 0 {
+            firstUpperRow = upperRowCount.wrappingAdd(UInt32(level), ordering: .acquiringAndReleasing).oldValue
+            precondition(Int(firstUpperRow) + level <= upperLinks.maximumRows)
+        }
+        let node = nodes.writableRow(slot)
+        shoal_store_relaxed_u32(node + 4, firstUpperRow)
+        shoal_store_release_u32(node, UInt32(level))
+        // The rows' blocks must be there even if no neighbour is found.
+        _ = levelZeroLinks.writableRow(slot)
+        for upper in 0..<UInt32(level) { _ = upperLinks.writableRow(firstUpperRow + upper) }
+    }
+
+    /// Algorithm 1, INSERT, without the entry point: finds the row's neighbours in all its layers, then links them.
+    ///
+    /// The links back come last: nobody meets the row before its own lists are complete.
+    private func connect(_ slot: Slot, level: Int, from entry: EntryPoint) {
+        guard let vector = view.vector(of: slot) else { preconditionFailure("a row is inserted before its vector") }
+        let bound = gate.claimed.load(ordering: .acquiring)
+        let walk = LayerWalk(
+            view: view, query: vector, bound: bound, upperRows: upperRowCount.load(ordering: .acquiring))
+        let top = min(level, entry.level)
+        let capacity = view.capacity(level: 0)
+        var selection = NeighbourSelection(
+            view: view, maximumCandidates: max(parameters.efConstruct, capacity + 1))
+        let chosen = UnsafeMutablePointer<Slot>.allocate(capacity: (top + 1) * capacity)
+        let counts = UnsafeMutablePointer<Int>.allocate(capacity: top + 1)
+        defer {
+            selection.destroy()
+            chosen.deallocate()
+            counts.deallocate()
+        }
+        scratches.withScratch(bound: bound) { scratch in
+            let start = walk.meet(entry.slot, scratch: &scratch)
+            var nearest = walk.descend(from: start, top: entry.level, bottom: top + 1, scratch: &scratch)
+            for layer in (0...top).reversed() {
+                // Layers have different links: what one has met the next may have to expand.
+                scratch.clearVisited()
+                nearest = walk.meet(nearest.slot, scratch: &scratch)
+                walk.searchLayer(layer, ef: parameters.efConstruct, filter: .all(bound: bound), scratch: &scratch)
+                let count = selection.takeCandidates(from: &scratch.results, for: slot)
+                if count > 0 { nearest = Candidate(key: selection.candidates[0]) }
+                counts[layer] = selection.select(
+                    count, limit: layer == 0 ? Tuning.newLinks(m: parameters.m) : parameters.m, keepsPruned: Tuning.keepNew, into: chosen + layer * capacity)
+            }
+        }
+        for layer in 0...top { write(chosen + layer * capacity, count: counts[layer], to: slot, level: layer) }
+        for layer in 0...top {
+            for index in 0..<counts[layer] {
+                addLink(from: chosen[layer * capacity + index], to: slot, level: layer, selection: &selection)
+            }
+        }
+    }
+
+    /// Replaces a row's links in a layer.
+    private func write(_ slots: UnsafePointer<Slot>, count: Int, to slot: Slot, level: Int) {
+        guard let links = writableLinks(of: slot, level: level) else { return }
+        for index in 0..<view.capacity(level: level) {
+            shoal_store_release_u32(links + index * 4, index < count ? slots[index] + 1 : 0)
+        }
+    }
+
+    private func writableLinks(of slot: Slot, level: Int) -> UnsafeMutableRawPointer? {
+        if level == 0 { return levelZeroLinks.writableRow(slot) }
+        guard let row = view.upperRow(of: slot, level: level), row < upperRowCount.load(ordering: .acquiring) else {
+            return nil
+        }
+        return upperLinks.writableRow(row)
+    }
+
+    /// Adds a link to a row's list; when the list is full, chooses anew among its links and the new one.
+    private func addLink(from slot: Slot, to new: Slot, level: Int, selection: inout NeighbourSelection) {
+        linkLocks.withLock(of: slot) {
+            guard let links = writableLinks(of: slot, level: level), let vector = view.vector(of: slot) else { return }
+            let capacity = view.capacity(level: level)
+            let bound = gate.claimed.load(ordering: .acquiring)
+            withUnsafeTemporaryAllocation(of: Slot.self, capacity: capacity + 1) { buffer in
+                guard let slots = buffer.baseAddress else { return }
+                var count = 0
+                for index in 0..<capacity {
+                    let word = shoal_load_relaxed_u32(links + index * 4)
+                    if word == 0 {
+                        shoal_store_release_u32(links + index * 4, new + 1)
+                        return
+                    }
+                    if word == new + 1 { return }
+                    if word - 1 < bound {
+                        slots[count] = word - 1
+                        count += 1
+                    }
+                }
+                slots[count] = new
+                count += 1
+                selection.sortCandidates(slots, count: count, around: vector)
+                let kept = selection.select(count, limit: capacity, keepsPruned: Tuning.keepOld, into: slots)
+                write(slots, count: kept, to: slot, level: level)
+            }
+        }
+    }
+}
+enum Tuning {
+    nonisolated(unsafe) package static var keepNew = false
+    nonisolated(unsafe) package static var keepOld = false
+    nonisolated(unsafe) package static var newFactor = 1
+    static func newLinks(m: Int) -> Int { m * newFactor }
+}
