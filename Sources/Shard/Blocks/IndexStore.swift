@@ -1,0 +1,147 @@
+internal import DataModel
+internal import LMDB
+internal import VectorIndex
+
+/// The environment `index`: the graphs of a shard as of the last checkpoint. A view of `points`: whatever it lacks, or all
+/// of it, can be built anew.
+struct IndexStore: Sendable {
+    let environment: Environment
+    private let meta: Table
+    private let blocks: Table
+
+    init(folder: String, options: ShardOptions) throws {
+        environment = try Environment.open(
+            folder, options: .init(mapSizeBytes: options.indexMapBytes, syncsCommits: true))
+        let tables = try environment.openTables(Format.IndexTable.all)
+        (meta, blocks) = (tables[0], tables[1])
+    }
+
+    /// Publishes the stored blocks of a space's graph, without reading them, and restores its state.
+    func restore(_ graph: HNSWGraph, space: Int, _ transaction: borrowing ReadTransaction) throws {
+        guard let bytes = try transaction.get(Self.metaKey(space), in: meta) else { return }
+        let stored = try StoredGraph(decoding: bytes)
+        for column in GraphColumn.allCases {
+            let target = graph.column(column)
+            let rows = column == .upperLinks ? stored.state.upperRows : stored.state.count
+            try map(target, space: space, column: column, blocks: blockCount(Int(rows)), transaction)
+        }
+        try graph.restore(stored.state)
+    }
+
+    private func map(
+        _ target: Column, space: Int, column: GraphColumn, blocks count: Int, _ transaction: borrowing ReadTransaction
+    ) throws {
+        try transaction.withCursor(in: blocks) { cursor in
+            for number in 0..<count {
+                let key = Format.indexBlockKey(space: space, column: column, block: number)
+                guard let entry = try number == 0 ? cursor.seek(key) : cursor.next(), entry.key.elementsEqual(key) else {
+                    throw ShardError.corrupted(reason: "block \(number) of column \(column), space \(space), is missing")
+                }
+                target.publish(try BlockValue.rows(of: entry.value, byteCount: target.blockBytes), asBlock: number)
+            }
+        }
+    }
+
+    /// Stores what changed in the graphs since the last checkpoint, in one transaction.
+    func store(_ changes: [GraphChanges]) throws {
+        try environment.write { transaction in
+            for change in changes {
+                for block in change.blocks {
+                    let rows = UnsafeRawBufferPointer(start: block.frozen.pointer, count: block.byteCount)
+                    let key = Format.indexBlockKey(space: change.space, column: block.column, block: block.frozen.number)
+                    try BlockValue.put(rows, at: key, in: blocks, transaction)
+                }
+                let stored = StoredGraph(state: change.state)
+                try transaction.put(stored.encoded(), at: Self.metaKey(change.space), in: meta)
+            }
+        }
+    }
+
+    /// The stored rows of a block that `changes` named.
+    func rows(
+        of block: GraphChanges.Block, space: Int, _ transaction: borrowing ReadTransaction
+    ) throws -> UnsafeRawPointer {
+        let key = Format.indexBlockKey(space: space, column: block.column, block: block.frozen.number)
+        guard let value = try transaction.get(key, in: blocks) else {
+            throw ShardError.corrupted(reason: "block \(block.frozen.number) of space \(space) was stored and is missing")
+        }
+        return try BlockValue.rows(of: value, byteCount: block.byteCount)
+    }
+
+    private static func metaKey(_ space: Int) -> [UInt8] {
+        var key: [UInt8] = []
+        key.append(bigEndian: UInt16(space))
+        return key
+    }
+
+    private func blockCount(_ rows: Int) -> Int { (rows + Format.rowsPerBlock - 1) / Format.rowsPerBlock }
+}
+
+/// What a checkpoint writes of one graph.
+struct GraphChanges {
+    struct Block {
+        let column: GraphColumn
+        let frozen: DirtyBlock
+        let byteCount: Int
+    }
+
+    let space: Int
+    let state: HNSWGraph.State
+    let blocks: [Block]
+
+    /// Freezes what inserts changed since the last checkpoint. Inserts wait meanwhile: only pointers move.
+    init(freezing graph: HNSWGraph, space: Int) {
+        self.space = space
+        (state, blocks) = graph.withInsertionsPaused {
+            let blocks = GraphColumn.allCases.flatMap { column in
+                let target = graph.column(column)
+                return target.freezeDirty().map { Block(column: column, frozen: $0, byteCount: target.blockBytes) }
+            }
+            return (graph.state, blocks)
+        }
+    }
+
+    /// Gives the blocks back to the overlay after a checkpoint that failed.
+    func thaw(_ graph: HNSWGraph) {
+        for column in GraphColumn.allCases {
+            graph.column(column).thaw(blocks.filter { $0.column == column }.map(\.frozen))
+        }
+    }
+}
+
+/// A graph's books in `meta`.
+private struct StoredGraph: BinaryCodable {
+    var state: HNSWGraph.State
+
+    init(state: HNSWGraph.State) { self.state = state }
+
+    func encode(to writer: inout BinaryWriter) {
+        writer.write(Format.version)
+        writer.write(state.count)
+        writer.write(state.entryPoint) { $0.write($1) }
+        writer.write(UInt32(state.maximumLevel))
+        writer.write(state.upperRows)
+    }
+
+    init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        let version = try reader.readInteger(as: UInt32.self)
+        guard version == Format.version else {
+            throw BinaryFormatError(description: "index format \(version), and this server reads \(Format.version)")
+        }
+        state = HNSWGraph.State(
+            count: try reader.readInteger(),
+            entryPoint: try reader.readOptional { (reader) throws(BinaryFormatError) in try reader.readInteger() },
+            maximumLevel: Int(try reader.readInteger(as: UInt32.self)),
+            upperRows: try reader.readInteger())
+    }
+}
+
+extension HNSWGraph {
+    func column(_ column: GraphColumn) -> Column {
+        switch column {
+        case .levelZeroLinks: levelZeroLinks
+        case .nodes: nodes
+        case .upperLinks: upperLinks
+        }
+    }
+}

@@ -1,0 +1,141 @@
+internal import DataModel
+internal import LMDB
+
+/// One transaction of the writer: applies writes in order and keeps what they change in memory aside, so that a failed
+/// commit leaves nothing behind.
+struct GroupCommit {
+    private let store: PointStore
+    private let schema: ShardSchema
+    private let vectors: [VectorRows]
+    private(set) var state: PointsState
+    private(set) var epochs: EpochHistory
+    private var epochsChanged = false
+    private var deleted: [DeletedSet.Editor]
+    private let firstUnstoredBlock: Int
+
+    init(
+        store: PointStore, schema: ShardSchema, vectors: [VectorRows], state: PointsState, epochs: EpochHistory,
+        deleted: [DeletedSet]
+    ) {
+        self.store = store
+        self.schema = schema
+        self.vectors = vectors
+        self.state = state
+        self.epochs = epochs
+        self.deleted = deleted.map { DeletedSet.Editor($0) }
+        firstUnstoredBlock = Int(state.storedRows) / Format.rowsPerBlock
+    }
+
+    /// Vector blocks that this transaction finished.
+    var finishedBlocks: Range<Int> { firstUnstoredBlock..<Int(state.storedRows) / Format.rowsPerBlock }
+
+    var deletedSets: [DeletedSet] { deleted.map { $0.finished() } }
+
+    /// Applies one write and appends it to the log.
+    ///
+    /// - Precondition: the record follows the state's position.
+    mutating func apply(_ record: LogRecord, _ transaction: borrowing WriteTransaction) throws {
+        precondition(record.position.sequence == state.position.sequence.next)
+        let entry = LogEntry.bytes(record, firstSlot: state.slotCount)
+        try transaction.put(entry, at: record.position.sequence.rawValue, in: store.log, appends: true)
+        state.logBytes += UInt64(entry.count)
+        if epochs.note(record.position) { epochsChanged = true }
+
+        let rowsBefore = state.storedRows
+        switch record.operation {
+        case .upsert(let points):
+            for point in points { try upsert(point, version: record.position.sequence, transaction) }
+        case .delete(let ids):
+            for id in ids { try delete(id, transaction) }
+        }
+        // The rows of the unfinished block are in the log only. A write that crossed into a new block holds its first row;
+        // when it ended on the boundary the next write will.
+        if state.storedRows != rowsBefore {
+            state.tailSequence =
+                state.slotCount == state.storedRows ? record.position.sequence.next : record.position.sequence
+        } else if state.slotCount == state.storedRows {
+            state.tailSequence = record.position.sequence.next
+        }
+        state.position = record.position
+    }
+
+    private mutating func upsert(
+        _ point: Point, version: SequenceNumber, _ transaction: borrowing WriteTransaction
+    ) throws {
+        guard state.slotCount < Limits.rowsPerShard else {
+            throw ShardError.outOfSpace(reason: "a physical shard holds at most \(Limits.rowsPerShard) rows")
+        }
+        let key = PointLocation.key(of: point.id, virtualShards: schema.virtualShards)
+        if let old = try transaction.get(key, in: store.points) {
+            markDeleted(try PointLocation(old).slot)
+        } else {
+            state.pointCount += 1
+        }
+        let slot = state.slotCount
+        var spaces = SpaceSet()
+        for (index, rows) in vectors.enumerated() {
+            let values = point.vectors[schema.spaces[index].name]
+            rows.write(values, at: slot)
+            if values == nil { deleted[index].insert(slot) } else { spaces.insert(index) }
+        }
+        let row = PayloadRow.bytes(id: point.id, version: version, spaces: spaces, payload: point.payload)
+        try transaction.put(row, at: slot, in: store.payloads, appends: true)
+        try transaction.put(PointLocation(slot: slot, version: version).bytes, at: key, in: store.points)
+        state.slotCount += 1
+        if Int(state.slotCount) % Format.rowsPerBlock == 0 {
+            for rows in vectors {
+                try rows.store(
+                    block: Int(state.slotCount) / Format.rowsPerBlock - 1, in: store.vectors, transaction)
+            }
+        }
+    }
+
+    private mutating func delete(_ id: PointID, _ transaction: borrowing WriteTransaction) throws {
+        let key = PointLocation.key(of: id, virtualShards: schema.virtualShards)
+        guard let old = try transaction.get(key, in: store.points) else { return }
+        markDeleted(try PointLocation(old).slot)
+        try transaction.delete(key, from: store.points)
+        state.pointCount -= 1
+    }
+
+    private mutating func markDeleted(_ slot: UInt32) {
+        for index in deleted.indices { deleted[index].insert(slot) }
+    }
+
+    /// Removes log entries that neither recovery nor a replica needs, oldest first.
+    ///
+    /// - Parameter needed: the sequence after which a replica still needs the log.
+    mutating func trimLog(
+        needed: SequenceNumber?, options: ShardOptions, _ transaction: borrowing WriteTransaction
+    ) throws {
+        guard state.logBytes > UInt64(options.retainedLogBytes) else { return }
+        let isPinned = state.logBytes <= UInt64(options.maximumPinnedLogBytes)
+        var state = state
+        try transaction.withCursor(in: store.log) { cursor in
+            var entry = try cursor.first()
+            while let (key, value) = entry, state.logBytes > UInt64(options.retainedLogBytes), key.count == 8 {
+                let sequence = SequenceNumber(UInt64(bigEndian: key.loadUnaligned(as: UInt64.self)))
+                if sequence >= state.tailSequence { break }
+                if isPinned, let needed, sequence > needed { break }
+                state.logBytes -= min(UInt64(value.count), state.logBytes)
+                try cursor.deleteCurrent()
+                state.firstLogged = sequence.next
+                entry = try cursor.next()
+            }
+        }
+        self.state = state
+    }
+
+    /// Writes what the transaction changed of the shard's own books; then it may commit.
+    func finish(_ transaction: borrowing WriteTransaction) throws {
+        for (space, editor) in deleted.enumerated() {
+            for chunk in editor.touched {
+                guard let bytes = editor.bytes(ofChunk: chunk) else { continue }
+                try transaction.put(
+                    bytes, at: Format.vectorBlockKey(space: space, block: chunk), in: store.deletions)
+            }
+        }
+        try transaction.put(state.encoded(), at: Format.MetaKey.state, in: store.meta)
+        if epochsChanged { try transaction.put(epochs.encoded(), at: Format.MetaKey.epochs, in: store.meta) }
+    }
+}

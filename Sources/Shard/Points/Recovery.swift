@@ -1,0 +1,54 @@
+internal import DataModel
+internal import LMDB
+
+/// What opening `points` yields: its books, its rows, and the vectors of the unfinished block from the log.
+struct Recovery {
+    let state: PointsState
+    let epochs: EpochHistory
+    let deleted: [DeletedSet]
+    let vectors: [VectorRows]
+
+    init(store: PointStore, schema: ShardSchema) throws {
+        let vectors = try schema.spaces.enumerated().map { number, space in
+            try VectorRows(space: number, schema: space, maximumRows: Limits.rowsPerShard)
+        }
+        self.vectors = vectors
+        (state, epochs, deleted) = try store.environment.read { transaction in
+            let state = try store.loadState(transaction)
+            for rows in vectors {
+                try rows.mapAll(
+                    count: Int(state.storedRows) / Format.rowsPerBlock, from: store.vectors, transaction)
+            }
+            try Self.replayTail(store, schema, state, into: vectors, transaction)
+            let deleted = try schema.spaces.indices.map { try store.loadDeletions(space: $0, transaction) }
+            return (state, try store.loadEpochs(transaction), deleted)
+        }
+    }
+
+    /// Fills the rows of the unfinished block.
+    private static func replayTail(
+        _ store: PointStore, _ schema: ShardSchema, _ state: PointsState, into vectors: [VectorRows],
+        _ transaction: borrowing ReadTransaction
+    ) throws {
+        var filled = state.storedRows
+        guard state.slotCount > filled else { return }
+        try store.forEachLogEntry(from: state.tailSequence, transaction) { _, value in
+            let entry = try LogEntry(value)
+            if case .upsert(let points) = entry.record.operation {
+                for (offset, point) in points.enumerated() {
+                    let slot = entry.firstSlot + UInt32(offset)
+                    guard slot >= state.storedRows else { continue }
+                    guard slot == filled else {
+                        throw ShardError.corrupted(reason: "the log goes on at row \(slot) instead of \(filled)")
+                    }
+                    for rows in vectors { rows.write(point.vectors[schema.spaces[rows.space].name], at: slot) }
+                    filled += 1
+                }
+            }
+            return true
+        }
+        guard filled == state.slotCount else {
+            throw ShardError.corrupted(reason: "the log holds rows up to \(filled), and there are \(state.slotCount)")
+        }
+    }
+}

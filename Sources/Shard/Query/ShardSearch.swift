@@ -1,0 +1,109 @@
+internal import DataModel
+internal import LMDB
+internal import VectorIndex
+
+/// One search over one vector space of a shard: the graph, and an exact scan of the rows that it does not hold yet.
+struct ShardSearch {
+    /// Candidates that a search keeps when the request names no `ef`: recall@10 of 0.95 and more on sentence embeddings.
+    static let defaultEf = 128
+
+    private let shard: Shard
+    private let request: SearchRequest
+    private let space: Int
+
+    init(_ shard: Shard, _ request: SearchRequest) throws {
+        guard let space = shard.schema.spaceIndex(named: request.space) else {
+            throw ShardError.invalid(reason: "there is no vector space \"\(request.space)\"")
+        }
+        let dimension = shard.schema.spaces[space].dimension
+        guard request.vector.count == dimension else {
+            throw ShardError.invalid(
+                reason: "the query has \(request.vector.count) components where the vector space has \(dimension)")
+        }
+        self.shard = shard
+        self.request = request
+        self.space = space
+    }
+
+    func run() throws -> [ScoredPoint] {
+        // The view first: it keeps whatever pointer is read from the block tables after it.
+        let view = shard.view
+        guard request.limit > 0 else { return [] }
+        var query = request.vector
+        let neighbours = query.withUnsafeMutableBufferPointer { buffer -> [Neighbour] in
+            guard let base = buffer.baseAddress else { return [] }
+            if schema.distance.normalisesVectors { _ = normalise(base, dimension: buffer.count) }
+            return nearest(base, view)
+        }
+        return try withExtendedLifetime(view) { try answers(neighbours) }
+    }
+
+    private var schema: VectorSpace { shard.schema.spaces[space] }
+
+    /// One more for each point that will be left out.
+    private var candidates: Int { request.limit + request.excluded.count }
+
+    private func nearest(_ query: UnsafePointer<Float>, _ view: ReadView) -> [Neighbour] {
+        let graph = shard.graphs[space]
+        let deleted = view.deleted[space]
+        return withExtendedLifetime(deleted) {
+            let live = Int(view.slotCount) - deleted.count
+            if request.exact || live <= schema.hnsw.exactScanRows {
+                return graph.scan(query: query, k: candidates, rows: 0..<view.slotCount, deleted: deleted.rows)
+            }
+            let indexed = min(graph.count, view.slotCount)
+            let ef = max(request.ef ?? Self.defaultEf, candidates)
+            let found = graph.search(
+                query: query, k: candidates, ef: ef, visibleRows: indexed, deleted: deleted.rows)
+            guard indexed < view.slotCount else { return found }
+            let scanned = graph.scan(
+                query: query, k: candidates, rows: indexed..<view.slotCount, deleted: deleted.rows)
+            return Neighbour.merge(found, scanned, limit: candidates)
+        }
+    }
+
+    /// Turns slots into points. Rows of replaced points stay in `payloads`, so a transaction that is younger than the view
+    /// has all of them.
+    private func answers(_ neighbours: [Neighbour]) throws -> [ScoredPoint] {
+        try shard.store.environment.read { transaction in
+            var answers: [ScoredPoint] = []
+            answers.reserveCapacity(neighbours.count)
+            for neighbour in neighbours where answers.count < request.limit {
+                let score = schema.distance.score(fromIndexDistance: neighbour.distance)
+                if let threshold = request.scoreThreshold, schema.distance.isNearer(threshold, than: score) { break }
+                guard let value = try transaction.get(neighbour.slot, in: shard.store.payloads) else {
+                    throw ShardError.corrupted(reason: "row \(neighbour.slot) has no entry in `payloads`")
+                }
+                let row = try PayloadRow(value)
+                if request.excluded.contains(row.id) { continue }
+                answers.append(ScoredPoint(record: record(row, slot: neighbour.slot), score: score))
+            }
+            return answers
+        }
+    }
+
+    private func record(_ row: PayloadRow, slot: UInt32) -> Record {
+        Record(
+            id: row.id, version: row.version, payload: request.withPayload ? row.payload : nil,
+            vectors: shard.vectors(at: slot, of: row.spaces, request.withVectors))
+    }
+}
+
+extension Shard {
+    /// The vectors of a row that were asked for; nil when none were. The caller holds a view.
+    func vectors(at slot: UInt32, of spaces: SpaceSet, _ selector: VectorSelector) -> NamedVectors? {
+        let names: [String]?
+        switch selector {
+        case .none: return nil
+        case .all: names = nil
+        case .named(let selected): names = selected
+        }
+        var result = NamedVectors()
+        for rows in vectors where spaces.contains(rows.space) {
+            let name = schema.spaces[rows.space].name
+            if let names, !names.contains(name) { continue }
+            result[name] = rows.values(at: slot)
+        }
+        return result
+    }
+}

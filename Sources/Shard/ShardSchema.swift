@@ -1,0 +1,53 @@
+internal import Foundation
+package import DataModel
+
+/// What a shard needs to know of its collection. Stored with the data; an existing shard opens only with the same.
+package struct ShardSchema: Sendable, Codable, Equatable {
+    /// In order of names; a space's index here is its number in database keys.
+    package var spaces: [VectorSpace]
+    package var virtualShards: Int
+
+    package init(_ config: CollectionConfig) {
+        spaces = config.spaces
+        virtualShards = config.virtualShards
+    }
+
+    func spaceIndex(named name: String) -> Int? { spaces.firstIndex { $0.name == name } }
+}
+
+/// Settings of the shards of one node.
+package struct ShardOptions: Sendable, Equatable {
+    package enum Durability: String, Sendable, Codable, CaseIterable {
+        /// Each write is on disk before it is acknowledged.
+        case commit
+        /// Writes reach the disk within `syncInterval`. A killed process loses nothing; a power failure may lose what
+        /// came since the last sync, or need the replica to be rebuilt from another one.
+        case interval
+    }
+
+    package var durability: Durability
+    package var syncInterval: Duration
+    /// Address space of each LMDB environment, the most its file can grow to.
+    package var pointsMapBytes: Int
+    package var indexMapBytes: Int
+    /// Writers wait while more rows than this are not in the graph yet: they are scanned by every search.
+    package var maximumUnindexedRows: Int
+    /// Log that is kept for replicas that come back after a short absence.
+    package var retainedLogBytes: Int
+    /// Log that is kept at most for a replica that is known to need it; one that is further behind gets a snapshot.
+    package var maximumPinnedLogBytes: Int
+
+    package init(
+        durability: Durability = .commit, syncInterval: Duration = .seconds(1), pointsMapBytes: Int = 64 << 30,
+        indexMapBytes: Int = 16 << 30, maximumUnindexedRows: Int = 20_000, retainedLogBytes: Int = 64 << 20,
+        maximumPinnedLogBytes: Int = 512 << 20
+    ) {
+        self.durability = durability
+        self.syncInterval = syncInterval
+        self.pointsMapBytes = pointsMapBytes
+        self.indexMapBytes = indexMapBytes
+        self.maximumUnindexedRows = maximumUnindexedRows
+        self.retainedLogBytes = retainedLogBytes
+        self.maximumPinnedLogBytes = maximumPinnedLogBytes
+    }
+}

@@ -1,0 +1,79 @@
+internal import Foundation
+internal import Synchronization
+
+/// The threads that all shards of a node share.
+package final class ShardRuntime: Sendable {
+    let search: WorkerPool
+    let indexing: IndexingPool
+    private let ticker = DispatchQueue(label: "shoal.shard.ticker")
+    private let isStopped = Atomic<Bool>(false)
+    private let shards: Mutex<[WeakShard]> = Mutex([])
+
+    private struct WeakShard: @unchecked Sendable {
+        // Sendable: read and written under the lock of `shards` only.
+        weak var value: Shard?
+    }
+
+    /// How often idle shards are asked whether their index is due for a checkpoint.
+    private static let tick = DispatchTimeInterval.seconds(1)
+
+    package init(searchThreads: Int, indexingThreads: Int) {
+        search = WorkerPool(name: "search", threads: searchThreads)
+        indexing = IndexingPool(threads: indexingThreads)
+        scheduleTick()
+    }
+
+    /// Ends the threads when the jobs at hand are done. Shards must be closed first.
+    package func shutdown() {
+        isStopped.store(true, ordering: .releasing)
+        search.stop()
+        indexing.stop()
+    }
+
+    func register(_ shard: Shard) {
+        shards.withLock { shards in
+            shards.removeAll { $0.value == nil }
+            shards.append(WeakShard(value: shard))
+        }
+    }
+
+    private func scheduleTick() {
+        ticker.asyncAfter(deadline: .now() + Self.tick) { [weak self] in
+            guard let self, !isStopped.load(ordering: .acquiring) else { return }
+            tickShards()
+            scheduleTick()
+        }
+    }
+
+    private func tickShards() {
+        for shard in shards.withLock({ $0.compactMap(\.value) }) where shard.isCheckpointDue(idle: true) {
+            indexing.pool.submit { shard.checkpoint() }
+        }
+    }
+}
+
+/// Threads of low priority that put rows into graphs.
+final class IndexingPool: Sendable {
+    let pool: WorkerPool
+
+    /// Indexing yields to searches and writers: an acknowledged row is found by a scan until the graph has it.
+    private static let niceness: Int32 = 10
+
+    init(threads: Int) {
+        pool = WorkerPool(name: "indexing", threads: threads, niceness: Self.niceness)
+    }
+
+    /// Gives `shard` threads until it has no more rows to claim. It stands in the queue once at most; a thread that takes
+    /// a batch puts it back first, so that all threads may work on one shard.
+    func submit(_ shard: Shard) {
+        guard shard.isQueuedForIndexing.exchange(true, ordering: .acquiringAndReleasing) == false else { return }
+        pool.submit { [self] in
+            shard.isQueuedForIndexing.store(false, ordering: .releasing)
+            guard let batch = shard.claimBatch() else { return }
+            submit(shard)
+            shard.index(batch)
+        }
+    }
+
+    func stop() { pool.stop() }
+}

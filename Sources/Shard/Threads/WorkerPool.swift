@@ -1,0 +1,81 @@
+internal import Foundation
+internal import Glibc
+
+/// A fixed number of threads that run jobs in the order in which they came.
+///
+/// Searches run here and not on event loops or Swift's cooperative threads: a page fault may block them, and more of them
+/// at once than there are cores only makes each slower.
+final class WorkerPool: @unchecked Sendable {
+    // Sendable: `jobs` and `isStopped` are read and written under `condition`.
+    private let condition = NSCondition()
+    private var jobs: [@Sendable () -> Void] = []
+    private var firstJob = 0
+    private var isStopped = false
+
+    /// - Parameter niceness: added to the threads' nice value; positive yields to others.
+    init(name: String, threads: Int, niceness: Int32 = 0) {
+        for number in 0..<threads {
+            let thread = Thread { [self] in
+                if niceness > 0 { lowerPriority(by: niceness) }
+                runJobs()
+            }
+            thread.name = "\(name)-\(number)"
+            thread.stackSize = 1 << 20
+            thread.start()
+        }
+    }
+
+    /// Adds a job. Jobs that come after `stop` are not run.
+    func submit(_ job: @escaping @Sendable () -> Void) {
+        condition.lock()
+        jobs.append(job)
+        condition.signal()
+        condition.unlock()
+    }
+
+    /// Runs `body` on a thread of the pool.
+    func run<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
+        await withCheckedContinuation { continuation in
+            submit { continuation.resume(returning: body()) }
+        }
+    }
+
+    /// Lets the threads end when the jobs at hand are done.
+    func stop() {
+        condition.lock()
+        isStopped = true
+        condition.broadcast()
+        condition.unlock()
+    }
+
+    private func runJobs() {
+        while let job = nextJob() { job() }
+    }
+
+    private func nextJob() -> (@Sendable () -> Void)? {
+        condition.lock()
+        defer { condition.unlock() }
+        while firstJob == jobs.count {
+            if isStopped { return nil }
+            condition.wait()
+        }
+        let job = jobs[firstJob]
+        firstJob += 1
+        if firstJob == jobs.count {
+            jobs.removeAll(keepingCapacity: true)
+            firstJob = 0
+        } else if firstJob > 1_024 {
+            jobs.removeFirst(firstJob)
+            firstJob = 0
+        }
+        return job
+    }
+}
+
+/// Makes the kernel prefer other threads to the calling one.
+private func lowerPriority(by niceness: Int32) {
+    #if os(Linux)
+        // On Linux a nice value belongs to a thread; 0 is the calling one.
+        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness)
+    #endif
+}
