@@ -1,0 +1,46 @@
+import DataModel
+
+/// The bodies of reads by id.
+struct RetrieveCommand: Sendable {
+    var request: RetrieveRequest
+    var payload: PayloadSelector
+}
+
+struct ScrollCommand: Sendable {
+    var request: ScrollRequest
+    var payload: PayloadSelector
+}
+
+extension JSONElement {
+    func retrieveCommand() throws(DialectError) -> RetrieveCommand {
+        try requireObject()
+        try refuse("shard_key")
+        let payload = try payloadSelector(default: .all)
+        return RetrieveCommand(
+            request: RetrieveRequest(
+                ids: try pointIDs("ids"), withPayload: payload.isWanted, withVectors: try vectorSelector()),
+            payload: payload)
+    }
+
+    func scrollCommand() throws(DialectError) -> ScrollCommand {
+        try requireObject()
+        try refuse("filter", "order_by", "shard_key")
+        let payload = try payloadSelector(default: .all)
+        let start = try field("offset")
+        return ScrollCommand(
+            request: ScrollRequest(
+                start: try start.map { (start) throws(DialectError) in
+                    try within("offset") { () throws(DialectError) in try PointID(start) }
+                },
+                limit: try integer("limit", in: 1...Limits.resultWindow.upperBound) ?? 10,
+                withPayload: payload.isWanted, withVectors: try vectorSelector()),
+            payload: payload)
+    }
+
+    /// Checks the body of a count, which has nothing that changes the answer.
+    func checkCount() throws(DialectError) {
+        try requireObject()
+        try refuse("filter", "shard_key")
+        _ = try bool("exact")
+    }
+}

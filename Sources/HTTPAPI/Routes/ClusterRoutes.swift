@@ -1,0 +1,172 @@
+import Coordinator
+import DataModel
+import Foundation
+import Hummingbird
+
+/// The cluster as the dialect shows it.
+struct ClusterRoutes: Sendable {
+    let api: API
+
+    func add(to table: RouteTable) {
+        table.add("/cluster", [.get: status])
+        table.add("/collections/{collection}/cluster", [.get: shards, .post: change])
+    }
+
+    @Sendable private func status(_ request: Request, _ context: APIContext) async throws -> Response {
+        let status = try await api.database.clusterStatus(deadline: try api.deadline(request))
+        return try Envelope.ok(context, encoding: DialectClusterStatus(status))
+    }
+
+    @Sendable private func shards(_ request: Request, _ context: APIContext) async throws -> Response {
+        let collection = try api.collectionName(context)
+        let deadline = try api.deadline(request)
+        let tables = try await api.database.shardTables(collection: collection, deadline: deadline)
+        guard let table = tables.first else { throw DatabaseError.collectionNotFound(collection) }
+        let cluster = try await api.database.clusterStatus(deadline: deadline)
+        return try Envelope.ok(
+            context,
+            encoding: DialectCollectionCluster(table, answeredBy: cluster.answeredBy, operations: cluster.operations))
+    }
+
+    /// `{"move_shard": {"shard_id", "from_peer_id", "to_peer_id"}}`.
+    @Sendable private func change(_ request: Request, _ context: APIContext) async throws -> Response {
+        let collection = try api.collectionName(context)
+        let move = try await api.bodies.json(of: request) { (root) throws(DialectError) in
+            try root.moveShard(of: collection)
+        }
+        _ = try await api.database.move(move, deadline: try api.deadline(request, standard: API.writeTimeout))
+        return Envelope.ok(context) { $0.bool(true) }
+    }
+}
+
+extension JSONElement {
+    fileprivate func moveShard(of collection: String) throws(DialectError) -> MoveRequest {
+        try requireObject()
+        guard let move = try field("move_shard") else {
+            let name = fields.first { _ in true }?.name ?? "move_shard"
+            throw DialectError(String(name.prefix(64)), name == "move_shard" ? "the field is missing" : "not supported")
+        }
+        do {
+            try move.requireObject()
+            return MoveRequest(
+                collection: collection, shard: ShardNumber(try move.identifier("shard_id")),
+                from: NodeID(try move.identifier("from_peer_id")), to: NodeID(try move.identifier("to_peer_id")))
+        } catch {
+            throw error.within("move_shard")
+        }
+    }
+
+    /// A required unsigned 32-bit integer.
+    func identifier(_ name: StaticString) throws(DialectError) -> UInt32 {
+        guard let value = try integer(name, in: 0...Int(UInt32.max)) else {
+            throw DialectError("\(name)", "the field is missing")
+        }
+        return UInt32(value)
+    }
+}
+
+// MARK: - Bodies
+
+private struct DialectClusterStatus: Encodable {
+    struct Peer: Encodable {
+        var uri: String
+    }
+
+    /// The dialect's server has a Raft group here; the controller stands for its leader.
+    struct RaftInfo: Encodable {
+        var term = 0
+        var commit = 0
+        var pending_operations: Int
+        var leader: UInt32?
+        var role: String
+        var is_voter = true
+    }
+
+    struct ConsensusThread: Encodable {
+        var consensus_thread_status = "working"
+        var last_update: String
+    }
+
+    var status = "enabled"
+    var peer_id: UInt32
+    var peers: [String: Peer]
+    var raft_info: RaftInfo
+    var consensus_thread_status: ConsensusThread
+    var message_send_failures: [String: String] = [:]
+    /// The whole truth, beside the dialect's fields.
+    var shoal: ClusterStatus
+
+    init(_ status: ClusterStatus) {
+        peer_id = status.answeredBy.rawValue
+        peers = Dictionary(
+            status.nodes.map { (String($0.id.rawValue), Peer(uri: "http://\($0.rpcAddress)/")) },
+            uniquingKeysWith: { first, _ in first })
+        let leader = status.nodes.first { $0.isController }?.id
+        raft_info = RaftInfo(
+            pending_operations: status.operations.count { $0.state == .planned || $0.state == .running },
+            leader: leader?.rawValue, role: leader == status.answeredBy ? "Leader" : "Follower")
+        consensus_thread_status = ConsensusThread(last_update: Date.now.formatted(.iso8601))
+        shoal = status
+    }
+}
+
+private struct DialectCollectionCluster: Encodable {
+    struct LocalShard: Encodable {
+        var shard_id: UInt32
+        var points_count: UInt64
+        var state: String
+    }
+
+    struct RemoteShard: Encodable {
+        var shard_id: UInt32
+        var peer_id: UInt32
+        var state: String
+    }
+
+    struct Transfer: Encodable {
+        var shard_id: UInt32
+        var from: UInt32
+        var to: UInt32
+        var sync = true
+        var method = "snapshot"
+        var comment: String
+    }
+
+    var peer_id: UInt32
+    var shard_count: Int
+    var local_shards: [LocalShard] = []
+    var remote_shards: [RemoteShard] = []
+    var shard_transfers: [Transfer]
+
+    init(_ table: ShardTable, answeredBy: NodeID, operations: [OperationStatus]) {
+        peer_id = answeredBy.rawValue
+        shard_count = table.shards.count
+        shard_transfers = operations
+            .filter { $0.state == .running && $0.request.collection == table.collection }
+            .map {
+                Transfer(
+                    shard_id: $0.request.shard.rawValue, from: $0.request.from.rawValue, to: $0.request.to.rawValue,
+                    comment: $0.detail)
+            }
+        for shard in table.shards {
+            for replica in shard.replicas {
+                let state = Self.name(of: replica.state)
+                if replica.node == answeredBy {
+                    local_shards.append(
+                        LocalShard(shard_id: shard.number.rawValue, points_count: replica.points ?? 0, state: state))
+                } else {
+                    remote_shards.append(
+                        RemoteShard(shard_id: shard.number.rawValue, peer_id: replica.node.rawValue, state: state))
+                }
+            }
+        }
+    }
+
+    private static func name(of state: ShardTable.ReplicaState) -> String {
+        switch state {
+        case .inSync: "Active"
+        case .catchingUp: "Partial"
+        case .unreachable: "Dead"
+        }
+    }
+}

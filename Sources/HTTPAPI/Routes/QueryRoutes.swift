@@ -1,0 +1,83 @@
+import Coordinator
+import DataModel
+import Hummingbird
+
+/// Searches, in the dialect's present and older form.
+struct QueryRoutes: Sendable {
+    let api: API
+
+    func add(to table: RouteTable) {
+        table.add("/collections/{collection}/points/query", [.post: query])
+        table.add("/collections/{collection}/points/query/batch", [.post: queryBatch])
+        table.add("/collections/{collection}/points/search", [.post: search])
+        table.add("/collections/{collection}/points/search/batch", [.post: searchBatch])
+    }
+
+    @Sendable private func query(_ request: Request, _ context: APIContext) async throws -> Response {
+        let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
+            [try root.queryCommand()]
+        }
+        return Envelope.ok(context) { $0.queryResult(results[0], commands[0], api.parsers) }
+    }
+
+    @Sendable private func queryBatch(_ request: Request, _ context: APIContext) async throws -> Response {
+        let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
+            try root.searches { (element) throws(DialectError) in try element.queryCommand() }
+        }
+        return Envelope.ok(context) { writer in
+            writer.array(zip(results, commands)) { $0.queryResult($1.0, $1.1, api.parsers) }
+        }
+    }
+
+    @Sendable private func search(_ request: Request, _ context: APIContext) async throws -> Response {
+        let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
+            [try root.olderSearchCommand()]
+        }
+        return Envelope.ok(context) { $0.scoredPoints(results[0], commands[0].payload, parsers: api.parsers) }
+    }
+
+    @Sendable private func searchBatch(_ request: Request, _ context: APIContext) async throws -> Response {
+        let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
+            try root.searches { (element) throws(DialectError) in try element.olderSearchCommand() }
+        }
+        return Envelope.ok(context) { writer in
+            writer.array(zip(results, commands)) { $0.scoredPoints($1.0, $1.1.payload, parsers: api.parsers) }
+        }
+    }
+
+    /// Reads the commands and answers them in order: all searches in one call, then listings.
+    private func answer(
+        _ request: Request, _ context: APIContext,
+        _ read: @escaping @Sendable (JSONElement) throws(DialectError) -> [QueryCommand]
+    ) async throws -> (commands: [QueryCommand], results: [[ScoredPoint]]) {
+        let collection = try api.collectionName(context)
+        let deadline = try api.deadline(request)
+        let commands = try await api.bodies.json(of: request, read)
+        let queries = commands.compactMap { if case .search(let query) = $0.kind { query } else { nil } }
+        var answers = queries.isEmpty
+            ? [][...] : try await api.database.query(queries, in: collection, deadline: deadline)[...]
+        guard answers.count == queries.count else {
+            throw DatabaseError.internalFailure(reason: "\(answers.count) answers to \(queries.count) queries")
+        }
+        var results: [[ScoredPoint]] = []
+        results.reserveCapacity(commands.count)
+        for command in commands {
+            switch command.kind {
+            case .search: results.append(answers.removeFirst())
+            case .listing(let request, let offset):
+                let page = try await api.database.scroll(
+                    request, through: collection, replica: nil, deadline: deadline)
+                results.append(page.records.dropFirst(offset).map { ScoredPoint(record: $0, score: 0) })
+            }
+        }
+        return (commands, results)
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func queryResult(_ points: [ScoredPoint], _ command: QueryCommand, _ parsers: JSONParserPool) {
+        raw("{\"points\":")
+        scoredPoints(points, command.payload, parsers: parsers)
+        raw("}")
+    }
+}

@@ -1,0 +1,69 @@
+import Coordinator
+import DataModel
+import Hummingbird
+
+/// What only Shoal has: `/shoal/...`, which the admin CLI speaks. Results are the Codable forms of the reports.
+struct ShoalRoutes: Sendable {
+    let api: API
+
+    func add(to table: RouteTable) {
+        table.add("/shoal/cluster", [.get: cluster])
+        table.add("/shoal/shards", [.get: shards])
+        table.add("/shoal/move", [.post: move])
+        table.add("/shoal/rebalance", [.get: plan, .post: rebalance])
+        table.add("/shoal/operations", [.get: operations])
+        table.add("/shoal/operations/{operation}", [.delete: cancel])
+    }
+
+    @Sendable private func cluster(_ request: Request, _ context: APIContext) async throws -> Response {
+        try Envelope.ok(
+            context, encoding: try await api.database.clusterStatus(deadline: try api.deadline(request)))
+    }
+
+    @Sendable private func shards(_ request: Request, _ context: APIContext) async throws -> Response {
+        let name = request.uri.queryParameters["collection"].map(String.init)
+        let tables = try await api.database.shardTables(
+            collection: try name.map { try CollectionName.checked($0) }, deadline: try api.deadline(request))
+        return try Envelope.ok(context, encoding: tables)
+    }
+
+    @Sendable private func move(_ request: Request, _ context: APIContext) async throws -> Response {
+        let move = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.moveRequest() }
+        let status = try await api.database.move(
+            move, deadline: try api.deadline(request, standard: API.writeTimeout))
+        return try Envelope.ok(context, encoding: status)
+    }
+
+    @Sendable private func plan(_ request: Request, _ context: APIContext) async throws -> Response {
+        try Envelope.ok(
+            context, encoding: try await api.database.rebalancePlan(deadline: try api.deadline(request)))
+    }
+
+    @Sendable private func rebalance(_ request: Request, _ context: APIContext) async throws -> Response {
+        let operations = try await api.database.rebalance(
+            deadline: try api.deadline(request, standard: API.writeTimeout))
+        return try Envelope.ok(context, encoding: operations)
+    }
+
+    @Sendable private func operations(_ request: Request, _ context: APIContext) async throws -> Response {
+        try Envelope.ok(context, encoding: try await api.database.operations())
+    }
+
+    @Sendable private func cancel(_ request: Request, _ context: APIContext) async throws -> Response {
+        let id = try api.pathParameter("operation", context)
+        return try Envelope.ok(context, encoding: try await api.database.cancelOperation(id))
+    }
+}
+
+extension JSONElement {
+    /// `{"collection", "shard", "from", "to"}`.
+    fileprivate func moveRequest() throws(DialectError) -> MoveRequest {
+        try requireObject()
+        guard let collection = try string("collection") else {
+            throw DialectError("collection", "the field is missing")
+        }
+        return MoveRequest(
+            collection: collection, shard: ShardNumber(try identifier("shard")),
+            from: NodeID(try identifier("from")), to: NodeID(try identifier("to")))
+    }
+}

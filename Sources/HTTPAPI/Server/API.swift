@@ -1,0 +1,81 @@
+import Coordinator
+import DataModel
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// What the routes share.
+struct API: Sendable {
+    let database: any Database
+    let defaults: CollectionDefaults
+    let bodies: RequestBodies
+    let metricsText: @Sendable () -> String
+
+    var parsers: JSONParserPool { bodies.parsers }
+
+    /// Longest wait for the answer when the request names none.
+    static let readTimeout = Duration.seconds(30)
+    static let writeTimeout = Duration.seconds(60)
+    /// Seconds that `timeout` may ask for.
+    static let timeoutSeconds = 1...3_600
+
+    /// The moment until which the request may take: `?timeout=` seconds, or `standard` from now.
+    func deadline(_ request: Request, standard: Duration = readTimeout) throws -> Deadline {
+        guard let text = request.uri.queryParameters["timeout"], !text.isEmpty else { return .after(standard) }
+        guard let seconds = Int(text), Self.timeoutSeconds.contains(seconds) else {
+            let range = Self.timeoutSeconds
+            throw DialectError(
+                "timeout", "\(quoted(text)) is not a number of seconds in \(range.lowerBound)...\(range.upperBound)")
+        }
+        return .after(.seconds(seconds))
+    }
+
+    /// `?replica=`: the node whose replicas alone a scroll reads.
+    func replica(_ request: Request) throws -> NodeID? {
+        guard let text = request.uri.queryParameters["replica"], !text.isEmpty else { return nil }
+        guard let id = UInt32(text) else { throw DialectError("replica", "\(quoted(text)) is not a node's id") }
+        return NodeID(id)
+    }
+
+    /// The collection that the path names, decoded and checked.
+    func collectionName(_ context: APIContext) throws -> String {
+        try CollectionName.checked(try pathParameter("collection", context))
+    }
+
+    func pathParameter(_ name: String, _ context: APIContext) throws -> String {
+        let raw = try context.parameters.require(name)
+        guard let decoded = raw.removingPercentEncoding else {
+            throw DialectError(name, "\(quoted(raw)) is not percent-encoded UTF-8")
+        }
+        return decoded
+    }
+}
+
+/// Adds routes by path, each with all its methods: a path that exists answers other methods with 405.
+struct RouteTable {
+    typealias Handler = @Sendable (Request, APIContext) async throws -> Response
+
+    let router: Router<APIContext>
+
+    private static let methods: [HTTPRequest.Method] = [.get, .head, .put, .post, .patch, .delete, .options]
+
+    func add(_ path: RouterPath, _ handlers: [HTTPRequest.Method: Handler]) {
+        let allowed = handlers.keys.map(\.rawValue).sorted().joined(separator: ", ")
+        for method in Self.methods {
+            // The router makes HEAD out of GET.
+            if method == .head, handlers[.get] != nil { continue }
+            let handler = handlers[method] ?? Self.refusal(allowed: allowed)
+            router.on(path, method: method, use: handler)
+        }
+    }
+
+    private static func refusal(allowed: String) -> Handler {
+        { request, context in
+            var response = Envelope.failure(
+                APIError(.methodNotAllowed, "Method not allowed: \(request.method.rawValue); allowed: \(allowed)"), context)
+            response.headers[.allow] = allowed
+            return response
+        }
+    }
+}
