@@ -87,7 +87,7 @@ let package = Package(
         tests("ClusterTests", ["Cluster", "DataModel"]),
         tests("RPCTests", ["RPC", "DataModel"] + nio),
         tests("CoordinatorTests", ["Coordinator", "Cluster", "DataModel"]),
-        tests("HTTPAPITests", ["HTTPAPI", "CSimdJSON", "DataModel"]),
+        tests("HTTPAPITests", ["HTTPAPI", "Coordinator", "CSimdJSON", "DataModel", logging, lifecycle] + nio),
         tests("shoalTests", ["shoal", "DataModel", "Coordinator", metrics]),
     ],
     cLanguageStandard: .c17,
