@@ -1,4 +1,6 @@
+import Cluster
 import DataModel
+import Shard
 import Yams
 
 #if canImport(FoundationEssentials)
@@ -85,30 +87,50 @@ extension ClusterConfiguration {
 
     private mutating func readStorage(_ root: inout YAMLSection) throws(ConfigurationError) {
         var section = try root.section("storage")
-        storage.durability = try section.choice("durability", Durability.self) ?? storage.durability
-        // LMDB needs some room to turn around in; x86 has 47 bits of address space for all files together.
-        storage.mapSizeBytes = try section.bytes("mapSize", in: 64 << 20...8 << 40) ?? storage.mapSizeBytes
-        storage.maxUnindexedRows =
-            try section.integer("maxUnindexedRows", in: 1_000...10_000_000) ?? storage.maxUnindexedRows
+        storage.durability = try section.choice("durability", ShardOptions.Durability.self) ?? storage.durability
+        storage.syncInterval =
+            try section.duration("syncInterval", in: .milliseconds(10)...(.seconds(60))) ?? storage.syncInterval
+        storage.pointsMapBytes = try section.bytes("pointsMapSize", in: Self.mapSizes) ?? storage.pointsMapBytes
+        storage.indexMapBytes = try section.bytes("indexMapSize", in: Self.mapSizes) ?? storage.indexMapBytes
+        storage.maximumUnindexedRows =
+            try section.integer("maxUnindexedRows", in: 1_000...10_000_000) ?? storage.maximumUnindexedRows
+        storage.retainedLogBytes =
+            try section.bytes("retainedLog", in: 1 << 20...1 << 40) ?? storage.retainedLogBytes
+        storage.maximumPinnedLogBytes =
+            try section.bytes("maxPinnedLog", in: 1 << 20...1 << 40) ?? storage.maximumPinnedLogBytes
+        if storage.maximumPinnedLogBytes < storage.retainedLogBytes {
+            throw section.error(
+                section.contains("maxPinnedLog") ? "maxPinnedLog" : "retainedLog",
+                "storage.maxPinnedLog, \(Quantities.text(bytes: storage.maximumPinnedLogBytes)), is smaller than "
+                    + "storage.retainedLog, \(Quantities.text(bytes: storage.retainedLogBytes))")
+        }
         try finish(section)
         var search = try root.section("search")
-        searchThreads = try search.integer("threads", in: 1...1_024)
+        searchThreads = try search.integer("threads", in: Self.threadCounts)
         try finish(search)
         var indexing = try root.section("indexing")
-        indexingThreads = try indexing.integer("threads", in: 1...1_024)
+        indexingThreads = try indexing.integer("threads", in: Self.threadCounts)
         try finish(indexing)
     }
 
     private mutating func readReplication(_ root: inout YAMLSection) throws(ConfigurationError) {
         var section = try root.section("replication")
-        replication.backupTimeout =
-            try section.duration("backupTimeout", in: .milliseconds(100)...(.seconds(3_600)))
-            ?? replication.backupTimeout
-        replication.leaseDuration =
-            try section.duration("leaseDuration", in: .milliseconds(500)...(.seconds(60)))
-            ?? replication.leaseDuration
+        let timeouts = Duration.milliseconds(100)...(.seconds(3_600))
+        replication.replicationTimeout =
+            try section.duration("timeout", in: timeouts) ?? replication.replicationTimeout
+        replication.refusalTimeout =
+            try section.duration("refusalTimeout", in: timeouts) ?? replication.refusalTimeout
+        replication.unreachableTimeout =
+            try section.duration("unreachableTimeout", in: timeouts) ?? replication.unreachableTimeout
+        // Shorter than this a busy machine loses leases of nodes that are well.
+        leaseDuration =
+            try section.duration("leaseDuration", in: .milliseconds(500)...(.seconds(60))) ?? leaseDuration
         try finish(section)
     }
+
+    /// LMDB needs some room to turn around in; x86 has 47 bits of address space for all files together.
+    private static let mapSizes = 64 << 20...8 << 40
+    private static let threadCounts = 1...1_024
 
     private mutating func finish(_ section: YAMLSection) throws(ConfigurationError) {
         try section.refuseUnknownKeys()

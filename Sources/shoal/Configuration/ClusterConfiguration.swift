@@ -1,26 +1,10 @@
+package import Cluster
 package import DataModel
+package import Shard
 
 /// The settings of a `cluster.yaml`, checked, defaults filled in.
-package struct ClusterConfiguration: Sendable, Equatable {
-    /// Whether a write is on disk before it is acknowledged, or a little later.
-    package enum Durability: String, Sendable, CaseIterable { case commit, interval }
-
+package struct ClusterConfiguration: Sendable {
     package enum LogLevel: String, Sendable, CaseIterable { case trace, debug, info, notice, warning, error, critical }
-
-    package struct Storage: Sendable, Equatable {
-        package var durability = Durability.commit
-        /// The largest size of each LMDB file: address space, not disk or memory.
-        package var mapSizeBytes = 32 << 30
-        /// Rows of a replica that searches may have to scan before writers are slowed down.
-        package var maxUnindexedRows = 20_000
-    }
-
-    package struct Replication: Sendable, Equatable {
-        /// A backup that takes longer than this to commit a write leaves the in-sync set.
-        package var backupTimeout = Duration.seconds(5)
-        /// A node that does not renew its lease for this long counts as dead. A killed process is noticed at once.
-        package var leaseDuration = Duration.seconds(3)
-    }
 
     package var nodeCount = 3
     package var replicationFactor = 2
@@ -33,13 +17,15 @@ package struct ClusterConfiguration: Sendable, Equatable {
     package var rpcPort = 6_335
     package var httpHost = "127.0.0.1"
     package var rpcHost = "127.0.0.1"
-    package var storage = Storage()
+    package var storage = ShardOptions()
     /// Nil: one for each core.
     package var searchThreads: Int?
     package var indexingThreads: Int?
-    package var replication = Replication()
+    package var replication = ReplicationOptions()
+    /// A node that does not renew its lease for this long counts as dead. A killed process is noticed at once.
+    package var leaseDuration = Duration.seconds(3)
     package var logLevel = LogLevel.info
-    package var source = Source(file: "(defaults)", lines: [:])
+    package var source = Source(file: "built-in settings", lines: [:])
 
     /// The distance between the ports of two nodes of one machine, as operators of Qdrant know it.
     package static let portStride = 10
@@ -94,7 +80,8 @@ extension ClusterConfiguration {
         package var rpcHost: String
         package var rpcPort: Int
 
-        package var httpURL: String { "http://\(Self.reachable(httpHost)):\(httpPort)" }
+        package var httpAddress: String { "\(Self.reachable(httpHost)):\(httpPort)" }
+        package var httpURL: String { "http://\(httpAddress)" }
         package var rpcAddress: String { "\(Self.reachable(rpcHost)):\(rpcPort)" }
 
         /// A node that listens on every address is reached through the loopback one: its peers are on this machine.

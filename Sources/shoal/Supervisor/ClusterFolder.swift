@@ -32,6 +32,7 @@ package struct ClusterFolder: Sendable {
     package func node(_ id: NodeID) -> String { "\(root)/node-\(id)" }
     package func log(of id: NodeID) -> String { "\(logs)/node-\(id).log" }
     package func process(of id: NodeID) -> String { "\(node(id))/process.json" }
+    package func processLock(of id: NodeID) -> String { "\(node(id))/process.lock" }
 
     /// The process that runs the node now, whoever started it.
     package func runningProcess(of id: NodeID) -> NodeProcess? {

@@ -47,6 +47,15 @@ package struct ClusterInspection: Sendable, Encodable {
     package var supervisor: SupervisorView?
     package var nodes: [NodeView]
 
+    private enum CodingKeys: String, CodingKey { case supervisor, nodes }
+
+    // Written by hand: no supervisor is `null`, not left out.
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(supervisor, forKey: .supervisor)
+        try container.encode(nodes, forKey: .nodes)
+    }
+
     package var allReady: Bool { nodes.allSatisfy { $0.state == .ready } }
 
     /// Looks at the folder's files, at the processes, and asks each running node whether it is ready.

@@ -1,0 +1,113 @@
+package import Coordinator
+import DataModel
+
+/// The cluster's reports as tables.
+package enum ClusterText {
+    package static func status(_ status: ClusterStatus) -> String {
+        var nodes = TextTable([
+            .init("NODE", .right), .init("LEASE"), .init("ROLE"), .init("REPLICAS", .right), .init("PRIMARIES", .right),
+            .init("HTTP"), .init("RPC"),
+        ])
+        for node in status.nodes {
+            nodes.add([
+                "\(node.id)", node.alive ? "held" : "lost", node.isController ? "controller" : "",
+                "\(node.replicas)", "\(node.primaries)", node.httpAddress, node.rpcAddress,
+            ])
+        }
+        var text = "cluster \(status.clusterID), answered by node \(status.answeredBy)\n\n" + nodes.render()
+        if status.collections.isEmpty { return text + "\nno collections\n" + running(status.operations) }
+        var collections = TextTable([
+            .init("COLLECTION"), .init("HEALTH"), .init("SHARDS", .right), .init("VIRTUAL", .right),
+            .init("REPLICATION", .right),
+        ])
+        for collection in status.collections {
+            collections.add([
+                collection.name, collection.health.rawValue, "\(collection.physicalShards)",
+                "\(collection.virtualShards)", "\(collection.replicationFactor)",
+            ])
+        }
+        text += "\n" + collections.render()
+        return text + running(status.operations)
+    }
+
+    private static func running(_ operations: [OperationStatus]) -> String {
+        let current = operations.filter { !$0.hasEnded }
+        return current.isEmpty ? "" : "\n" + self.operations(current)
+    }
+
+    package static func shards(_ tables: [ShardTable]) -> String {
+        if tables.isEmpty { return "no collections\n" }
+        return tables.map(shards).joined(separator: "\n")
+    }
+
+    private static func shards(_ table: ShardTable) -> String {
+        var text = TextTable([
+            .init("SHARD", .right), .init("VIRTUAL"), .init("EPOCH", .right), .init("NODE", .right), .init("ROLE"),
+            .init("STATE"), .init("POINTS", .right), .init("UNINDEXED", .right), .init("SIZE", .right),
+            .init("SEQUENCE", .right),
+        ])
+        for shard in table.shards {
+            let ranges = shard.virtualShards.map(\.description).joined(separator: ",")
+            if shard.replicas.isEmpty {
+                text.add(["\(shard.number)", ranges, "\(shard.epoch)", "-", "", "no replica", "-", "-", "-", "-"])
+            }
+            for (index, replica) in shard.replicas.enumerated() {
+                // A shard's own columns once, so that its replicas read as a group.
+                let own = index == 0 ? ["\(shard.number)", ranges, "\(shard.epoch)"] : ["", "", ""]
+                text.add(
+                    own + [
+                        "\(replica.node)", replica.isPrimary ? "primary" : "backup", words(replica.state),
+                        replica.points.map(Figures.grouped) ?? "-", replica.unindexedRows.map(Figures.grouped) ?? "-",
+                        replica.bytes.map(Figures.bytes) ?? "-", replica.sequence.map { "\($0)" } ?? "-",
+                    ])
+            }
+        }
+        return "collection \(table.collection)\n" + text.render()
+    }
+
+    private static func words(_ state: ShardTable.ReplicaState) -> String {
+        switch state {
+        case .inSync: "in sync"
+        case .catchingUp: "catching up"
+        case .unreachable: "unreachable"
+        }
+    }
+
+    package static func operations(_ operations: [OperationStatus]) -> String {
+        if operations.isEmpty { return "no operations\n" }
+        var table = TextTable([
+            .init("OPERATION"), .init("STATE"), .init("WHAT"), .init("DONE", .right), .init("TOTAL", .right),
+            .init("DETAIL"), .init("REASON"),
+        ])
+        for operation in operations {
+            table.add([
+                operation.id, operation.state.rawValue, "\(operation.kind) \(operation.title)",
+                Figures.bytes(operation.bytesDone),
+                operation.bytesTotal == 0 ? "-" : Figures.bytes(operation.bytesTotal), operation.detail,
+                operation.reason,
+            ])
+        }
+        return table.render()
+    }
+
+    package static func plan(_ plan: RebalancePlan) -> String {
+        var loads = TextTable([
+            .init("NODE", .right), .init("REPLICAS", .right), .init("POINTS", .right), .init("SIZE", .right),
+        ])
+        for load in plan.loads {
+            loads.add([
+                "\(load.node)", "\(load.replicas)", Figures.grouped(load.points), Figures.bytes(load.bytes),
+            ])
+        }
+        if plan.steps.isEmpty { return loads.render() + "\nThe cluster is balanced; nothing to move.\n" }
+        var steps = TextTable([.init("", .right), .init("MOVE"), .init("SIZE", .right), .init("REASON")])
+        for (index, step) in plan.steps.enumerated() {
+            let move = step.move
+            steps.add([
+                "\(index + 1).", "\(move.collection)/\(move.shard) node \(move.from) -> \(move.to)",
+                Figures.bytes(step.bytes), step.reason,
+            ])
+        }
+        return loads.render() + "\nPlan:\n" + steps.render()
+    }
+}

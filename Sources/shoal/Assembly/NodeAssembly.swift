@@ -1,0 +1,86 @@
+import Cluster
+import HTTPAPI
+import Hummingbird
+import Logging
+import Metrics
+import Node
+import ServiceLifecycle
+import Shard
+import UnixSignals
+
+/// Builds one node from its settings and runs it: the only place that sees every part.
+struct NodeAssembly {
+    let configuration: ClusterConfiguration
+    let endpoints: ClusterConfiguration.Endpoints
+    let folder: ClusterFolder
+
+    /// Less than what a supervisor waits for before it kills the node.
+    private static let shutdownTimeout = Supervisor.stopTimeout - .seconds(5)
+
+    /// Returns when the node has stopped in order after SIGTERM or SIGINT.
+    func run() async throws {
+        let logger = bootstrapLogging()
+        let registry = PrometheusRegistry()
+        MetricsSystem.bootstrap(registry)
+
+        let store = try LMDBControlStore.open(folder: folder.control, logger: logger)
+        let node = Node(options: options, store: store, logger: logger)
+        try await node.start()
+        let application = makeApplication(
+            database: node.database, defaults: defaults,
+            metricsText: { PrometheusText.render(registry, process: ProcessMetrics.read(version: Shoal.version)) },
+            address: .hostname(endpoints.httpHost, port: endpoints.httpPort), logger: logger)
+        // Shut down in reverse order: no request comes in any more when the node closes its shards.
+        var group = ServiceGroupConfiguration(
+            services: [node, application], gracefulShutdownSignals: [.sigterm, .sigint, .sighup], logger: logger)
+        group.maximumGracefulShutdownDuration = Self.shutdownTimeout
+        do {
+            try await ServiceGroup(configuration: group).run()
+        } catch is CancellationError {
+            logger.notice("requests that took too long were given up")
+        }
+        await node.shutdown()
+        logger.notice("stopped")
+    }
+
+    private var options: NodeOptions {
+        var options = NodeOptions(
+            id: endpoints.id, dataFolder: folder.node(endpoints.id), httpAddress: endpoints.httpAddress,
+            rpcHost: endpoints.rpcHost, rpcPort: endpoints.rpcPort)
+        options.leaseTTL = configuration.leaseDuration
+        options.replication = configuration.replication
+        options.shard = configuration.storage
+        if let threads = configuration.searchThreads { options.searchThreads = threads }
+        if let threads = configuration.indexingThreads { options.indexingThreads = threads }
+        return options
+    }
+
+    private var defaults: CollectionDefaults {
+        CollectionDefaults(
+            virtualShards: configuration.virtualShards, physicalShards: configuration.physicalShards,
+            replicationFactor: configuration.replicationFactor,
+            writeConsistencyFactor: configuration.writeConsistencyFactor)
+    }
+
+    private func bootstrapLogging() -> Logger {
+        let level = Logger.Level(rawValue: configuration.logLevel.rawValue) ?? .info
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        var logger = Logger(label: "shoal")
+        logger[metadataKey: "node"] = "\(endpoints.id)"
+        return logger
+    }
+}
+
+extension NodeError {
+    /// Whether only an operator can help, so that starting again is no use.
+    var isForOperators: Bool {
+        switch self {
+        case .foreignDataFolder, .address, .alreadyRunning: true
+        case .dataFolder, .controlStore: false
+        }
+    }
+}
