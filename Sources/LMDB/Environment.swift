@@ -88,6 +88,12 @@ package final class Environment: @unchecked Sendable {
         }
     }
 
+    /// Whether this process has the environment in the folder `path` open.
+    package static func isOpen(_ path: String) -> Bool {
+        guard let identity = try? FolderIdentity(path) else { return false }
+        return registry.withLock { $0[identity] != nil }
+    }
+
     private static func openFile(
         _ path: String, identity: FolderIdentity, options: Options
     ) throws(LMDBError) -> Environment {
