@@ -85,7 +85,7 @@ let package = Package(
         tests("VectorIndexTests", ["VectorIndex", "CKernels", "DataModel"]),
         tests("ShardTests", ["Shard", "LMDB", "VectorIndex", "DataModel"]),
         tests("ClusterTests", ["Cluster", "DataModel"]),
-        tests("RPCTests", ["RPC", "DataModel"] + nio),
+        tests("RPCTests", ["RPC", "DataModel", logging] + nio),
         tests("CoordinatorTests", ["Coordinator", "Cluster", "DataModel"]),
         tests("HTTPAPITests", ["HTTPAPI", "Coordinator", "CSimdJSON", "DataModel", logging, lifecycle] + nio),
         tests("shoalTests", ["shoal", "DataModel", "Coordinator", metrics]),

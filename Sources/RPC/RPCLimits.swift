@@ -27,12 +27,12 @@ package enum RPCLimits {
 
     /// Requests that one connection of a client may have pending, and the bytes of their bodies: a peer that hangs
     /// must not fill the memory of those that wait for it.
-    static let pendingRequests = 4_096
+    package static let pendingRequests = 4_096
     static let pendingBytes = 256 << 20
     /// Requests of one connection that a server works on, and the bytes of their bodies. Past it the server reads no
     /// more from that connection. Larger than the client's bounds: a client of ours never comes here.
-    static let inFlightRequests = 8_192
-    static let inFlightBytes = 512 << 20
+    package static let inFlightRequests = 8_192
+    package static let inFlightBytes = 512 << 20
 
     /// Bytes that wait in a server's connection to be taken by the client; past it the server reads no more requests.
     static let unsentBytes = 64 << 20

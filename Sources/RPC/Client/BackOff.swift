@@ -1,11 +1,13 @@
 /// When a peer that could not be reached is tried again: at once after the first failure, then after a pause that
 /// doubles from `RPCLimits.shortestBackOff` to `RPCLimits.longestBackOff`.
-struct BackOff: Sendable {
+package struct BackOff: Sendable {
     /// Failures in a row.
-    private(set) var failures = 0
+    package private(set) var failures = 0
     private var retryAt: ContinuousClock.Instant?
 
-    mutating func failed(now: ContinuousClock.Instant) {
+    package init() {}
+
+    package mutating func failed(now: ContinuousClock.Instant) {
         failures += 1
         guard failures >= 2 else { return }
         // The shift is bounded so that it cannot overflow; the longest pause is reached long before.
@@ -13,7 +15,7 @@ struct BackOff: Sendable {
         retryAt = now + min(pause, RPCLimits.longestBackOff)
     }
 
-    mutating func succeeded() { self = BackOff() }
+    package mutating func succeeded() { self = BackOff() }
 
-    func mayTry(now: ContinuousClock.Instant) -> Bool { retryAt.map { $0 <= now } ?? true }
+    package func mayTry(now: ContinuousClock.Instant) -> Bool { retryAt.map { $0 <= now } ?? true }
 }

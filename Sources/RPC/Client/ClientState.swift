@@ -1,5 +1,5 @@
-import DataModel
-import NIOCore
+package import DataModel
+package import NIOCore
 
 /// One connection to a peer as the client sees it, over all the times that it breaks and is made again: a pure state
 /// machine, whose shell is `PeerConnection`.
@@ -8,8 +8,8 @@ import NIOCore
 /// fails or breaks, all that are pending fail.
 ///
 /// `Reply` is what the shell needs to hand over an answer.
-struct ClientState<Reply: Sendable>: Sendable {
-    enum Phase: Sendable, Equatable {
+package struct ClientState<Reply: Sendable>: Sendable {
+    package enum Phase: Sendable, Equatable {
         case idle
         /// The socket is being connected, or the hello was sent and not answered.
         case connecting
@@ -17,7 +17,7 @@ struct ClientState<Reply: Sendable>: Sendable {
         case shutDown
     }
 
-    typealias Instant = ContinuousClock.Instant
+    package typealias Instant = ContinuousClock.Instant
 
     struct Pending: Sendable {
         let reply: Reply
@@ -27,10 +27,10 @@ struct ClientState<Reply: Sendable>: Sendable {
         var isSent = false
     }
 
-    private(set) var phase = Phase.idle
+    package private(set) var phase = Phase.idle
     /// Counts the attempts to connect. What is reported of an earlier attempt than this is ignored.
-    private(set) var attempt: UInt64 = 0
-    private(set) var pending: [UInt64: Pending] = [:]
+    package private(set) var attempt: UInt64 = 0
+    private var pending: [UInt64: Pending] = [:]
     private var pendingBytes = 0
     private var outbox = Outbox()
 
@@ -45,20 +45,20 @@ struct ClientState<Reply: Sendable>: Sendable {
     let client: NodeIdentity
     let expectedNode: NodeID
 
-    init(client: NodeIdentity, expectedNode: NodeID) {
+    package init(client: NodeIdentity, expectedNode: NodeID) {
         self.client = client
         self.expectedNode = expectedNode
     }
 
     /// Failures to connect in a row: the shell reports the first loudly.
-    var failuresInARow: Int { backOff.failures }
+    package var failuresInARow: Int { backOff.failures }
 }
 
 // MARK: - Requests
 
 extension ClientState {
     /// What the shell does after a request came in.
-    enum SubmitAction: Sendable, Equatable {
+    package enum SubmitAction: Sendable, Equatable {
         /// Start a connection, and report it by `attempt`.
         case connect(attempt: UInt64)
         /// Ask the event loop to drain the outbox.
@@ -70,7 +70,7 @@ extension ClientState {
     }
 
     /// Takes the request `id`, whose frame is `bytes`. The shell sets an alarm for the moment returned, if any.
-    mutating func submit(
+    package mutating func submit(
         id: UInt64, bytes: ByteBuffer, deadline: Instant, now: Instant, reply: Reply
     ) -> (action: SubmitAction, alarm: Instant?) {
         if let error = admissionError(bytes: bytes.readableBytes, deadline: deadline, now: now) {
@@ -106,7 +106,7 @@ extension ClientState {
     }
 
     /// Nobody waits for `id` any more. Returns its reply, when it was still pending, and whether to drain.
-    mutating func cancel(id: UInt64) -> (reply: Reply?, drain: Bool) {
+    package mutating func cancel(id: UInt64) -> (reply: Reply?, drain: Bool) {
         guard let entry = remove(id) else { return (nil, false) }
         return (entry.reply, withdraw(id: id, entry))
     }
@@ -125,7 +125,7 @@ extension ClientState {
     }
 
     /// The frames to write now; empty while the handshake is not done.
-    mutating func drain() -> [ByteBuffer] {
+    package mutating func drain() -> [ByteBuffer] {
         guard phase == .ready else { return [] }
         return outbox.drain().compactMap { frame in
             if let id = frame.id {
@@ -141,13 +141,13 @@ extension ClientState {
 
 extension ClientState {
     /// The socket of `attempt` is connected: the hello to send, or nil when that attempt is of the past.
-    func connected(attempt: UInt64) -> ByteBuffer? {
+    package func connected(attempt: UInt64) -> ByteBuffer? {
         guard attempt == self.attempt, phase == .connecting else { return nil }
         let hello = Hello(client: client, expectedNode: expectedNode)
         return Frame(kind: .hello).encoded(body: hello.encoded())
     }
 
-    enum ReceiveAction: Sendable {
+    package enum ReceiveAction: Sendable {
         case none
         /// The handshake is done.
         case ready
@@ -156,7 +156,7 @@ extension ClientState {
         case close(reason: String)
     }
 
-    mutating func receive(_ frame: Frame, attempt: UInt64, now: Instant) -> ReceiveAction {
+    package mutating func receive(_ frame: Frame, attempt: UInt64, now: Instant) -> ReceiveAction {
         guard attempt == self.attempt else { return .none }
         lastHeard = now
         isPingSent = false
@@ -198,7 +198,7 @@ extension ClientState {
     }
 
     /// The connection of `attempt` could not be made, or broke. Returns the replies that fail with `unreachable`.
-    mutating func closed(attempt: UInt64, reason: String, now: Instant) -> [Reply] {
+    package mutating func closed(attempt: UInt64, reason: String, now: Instant) -> [Reply] {
         guard attempt == self.attempt, phase == .connecting || phase == .ready else { return [] }
         if phase == .connecting { backOff.failed(now: now) }
         lastFailure = reason
@@ -206,14 +206,14 @@ extension ClientState {
     }
 
     /// The peer has another address: the next request connects to it at once. Returns the replies that fail.
-    mutating func redirected() -> [Reply] {
+    package mutating func redirected() -> [Reply] {
         guard phase != .shutDown else { return [] }
         backOff.succeeded()
         return reset(to: .idle)
     }
 
     /// Ends all, for good. Returns the replies that fail.
-    mutating func shutDown() -> [Reply] { reset(to: .shutDown) }
+    package mutating func shutDown() -> [Reply] { reset(to: .shutDown) }
 
     private mutating func reset(to phase: Phase) -> [Reply] {
         self.phase = phase
@@ -231,18 +231,18 @@ extension ClientState {
 // MARK: - Time
 
 extension ClientState {
-    struct WakeActions: Sendable {
+    package struct WakeActions: Sendable {
         /// Replies that fail with `deadlineExceeded`.
-        var expired: [Reply] = []
-        var drain = false
+        package var expired: [Reply] = []
+        package var drain = false
         /// The peer is silent: close the connection, and report it as closed for this reason.
-        var close: String?
+        package var close: String?
         /// When to wake the machine again.
-        var alarm: Instant?
+        package var alarm: Instant?
     }
 
     /// An alarm went off. Alarms that were set for later than is needed now are ignored here.
-    mutating func wake(now: Instant) -> WakeActions {
+    package mutating func wake(now: Instant) -> WakeActions {
         var actions = WakeActions()
         // The event loop's clock may run a little ahead of ours.
         guard let due = alarm, due <= now + .milliseconds(2) else { return actions }

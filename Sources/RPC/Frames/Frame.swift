@@ -1,5 +1,5 @@
 import CXXHash
-import NIOCore
+package import NIOCore
 
 /// A frame: what travels on a connection between nodes. All integers are little-endian.
 ///
@@ -14,8 +14,8 @@ import NIOCore
 ///     20      8  request id
 ///     28      -  body
 /// ```
-struct Frame: Sendable, Equatable {
-    enum Kind: UInt8, Sendable {
+package struct Frame: Sendable, Equatable {
+    package enum Kind: UInt8, Sendable {
         /// Opens a connection: `Hello`.
         case hello = 1
         /// Accepts it: `Welcome`.
@@ -35,23 +35,33 @@ struct Frame: Sendable, Equatable {
         case pong = 9
     }
 
-    static let prefixBytes = 12
-    static let headerBytes = 16
+    package static let prefixBytes = 12
+    package static let headerBytes = 16
     /// What a frame adds to its body.
-    static let overheadBytes = prefixBytes + headerBytes
+    package static let overheadBytes = prefixBytes + headerBytes
 
-    var kind: Kind
-    var method: UInt8 = 0
-    var remainingMicroseconds: UInt32 = 0
-    var id: UInt64 = 0
-    var body = ByteBuffer()
+    package var kind: Kind
+    package var method: UInt8
+    package var remainingMicroseconds: UInt32
+    package var id: UInt64
+    package var body: ByteBuffer
+
+    package init(
+        kind: Kind, method: UInt8 = 0, remainingMicroseconds: UInt32 = 0, id: UInt64 = 0, body: ByteBuffer = ByteBuffer()
+    ) {
+        self.kind = kind
+        self.method = method
+        self.remainingMicroseconds = remainingMicroseconds
+        self.id = id
+        self.body = body
+    }
 
     /// Whether a body of this many bytes fits into a frame.
-    static func fits(bodyBytes: Int) -> Bool { overheadBytes + bodyBytes <= RPCLimits.frameBytes }
+    package static func fits(bodyBytes: Int) -> Bool { overheadBytes + bodyBytes <= RPCLimits.frameBytes }
 }
 
 /// The bytes are no frame. The connection that they came on cannot be used any more.
-enum FrameError: Error, Sendable, Equatable {
+package enum FrameError: Error, Sendable, Equatable {
     case tooLong(bytes: Int, limit: Int)
     case tooShort(bytes: Int)
     case checksumMismatch
@@ -59,7 +69,7 @@ enum FrameError: Error, Sendable, Equatable {
 }
 
 extension FrameError: CustomStringConvertible {
-    var description: String {
+    package var description: String {
         switch self {
         case .tooLong(let bytes, let limit): "a frame of \(bytes) bytes, where \(limit) are allowed"
         case .tooShort(let bytes): "a frame of \(bytes) bytes, which is shorter than its header"
@@ -75,12 +85,12 @@ extension Frame {
     /// The frame as bytes.
     ///
     /// - Precondition: `fits(bodyBytes:)` holds for the body.
-    func encoded() -> ByteBuffer {
+    package func encoded() -> ByteBuffer {
         body.withUnsafeReadableBytes { Self.encode(self, body: $0) }
     }
 
     /// The frame as bytes, with `bytes` in place of its body: spares a buffer for a body that was just encoded.
-    func encoded(body bytes: [UInt8]) -> ByteBuffer {
+    package func encoded(body bytes: [UInt8]) -> ByteBuffer {
         bytes.withUnsafeBytes { Self.encode(self, body: $0) }
     }
 
@@ -103,7 +113,7 @@ extension Frame {
     /// Reads the whole frame that starts at the reader index; the body shares the buffer's memory.
     ///
     /// - Precondition: `buffer` holds the `prefixBytes` and as many bytes as they announce, at least `headerBytes`.
-    init(wholeFrame buffer: ByteBuffer) throws(FrameError) {
+    package init(wholeFrame buffer: ByteBuffer) throws(FrameError) {
         let start = buffer.readerIndex
         let expected = buffer.getInteger(at: start + 4, endianness: .little, as: UInt64.self)
         guard expected == Self.checksum(of: buffer) else { throw .checksumMismatch }

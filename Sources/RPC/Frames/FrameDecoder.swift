@@ -1,20 +1,20 @@
-import NIOCore
+package import NIOCore
 
 /// Cuts the bytes of a connection into frames.
 ///
 /// Frames share the memory of the buffers they came in. So a buffer that frames were cut from is never written to
 /// again: what is left in it moves to a new one, sized for the whole frame when its length is known.
-struct FrameDecoder: Sendable {
+package struct FrameDecoder: Sendable {
     /// Longer frames are refused as soon as their length is known, before memory is set aside for them.
-    var limitBytes: Int
+    package var limitBytes: Int
 
     private var buffer = ByteBuffer()
     /// Whether `buffer` was made here and nothing else refers to its memory.
     private var ownsBuffer = false
 
-    init(limitBytes: Int) { self.limitBytes = limitBytes }
+    package init(limitBytes: Int) { self.limitBytes = limitBytes }
 
-    mutating func append(_ bytes: ByteBuffer) {
+    package mutating func append(_ bytes: ByteBuffer) {
         guard buffer.readableBytes > 0 else {
             buffer = bytes
             ownsBuffer = false
@@ -31,7 +31,7 @@ struct FrameDecoder: Sendable {
     }
 
     /// The next whole frame; nil until more bytes come. After an error the stream has no frames any more.
-    mutating func next() throws(FrameError) -> Frame? {
+    package mutating func next() throws(FrameError) -> Frame? {
         guard let whole = frameBytes else { return nil }
         guard whole <= limitBytes else { throw .tooLong(bytes: whole, limit: limitBytes) }
         guard whole >= Frame.overheadBytes else { throw .tooShort(bytes: whole) }

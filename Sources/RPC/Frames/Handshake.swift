@@ -1,26 +1,26 @@
-import DataModel
+package import DataModel
 import NIOCore
 
 /// The version of the protocol that this build speaks. Raised with each change of a frame or a body.
-let protocolVersion: UInt16 = 1
+package let protocolVersion: UInt16 = 1
 
 /// The first frame on a connection. Its layout never changes: it is how two versions find out that they differ.
-struct Hello: Sendable, Equatable, BinaryCodable {
+package struct Hello: Sendable, Equatable, BinaryCodable {
     /// "SHOL": tells a node from whatever else may connect to the port.
-    static let magic: UInt32 = 0x4C4F_4853
+    package static let magic: UInt32 = 0x4C4F_4853
 
-    var version: UInt16 = protocolVersion
-    var client: NodeIdentity
+    package var version: UInt16 = protocolVersion
+    package var client: NodeIdentity
     /// The node that the client takes the server for.
-    var expectedNode: NodeID
+    package var expectedNode: NodeID
 
-    init(version: UInt16 = protocolVersion, client: NodeIdentity, expectedNode: NodeID) {
+    package init(version: UInt16 = protocolVersion, client: NodeIdentity, expectedNode: NodeID) {
         self.version = version
         self.client = client
         self.expectedNode = expectedNode
     }
 
-    func encode(to writer: inout BinaryWriter) {
+    package func encode(to writer: inout BinaryWriter) {
         writer.write(Self.magic)
         writer.write(version)
         writer.write(client.cluster)
@@ -28,7 +28,7 @@ struct Hello: Sendable, Equatable, BinaryCodable {
         writer.write(expectedNode.rawValue)
     }
 
-    init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
         let magic = try reader.readInteger(as: UInt32.self)
         guard magic == Self.magic else { throw BinaryFormatError(description: "the greeting is not one of a node") }
         version = try reader.readInteger()
@@ -37,7 +37,7 @@ struct Hello: Sendable, Equatable, BinaryCodable {
     }
 
     /// Why a server must not talk with who sent this; nil when all is well.
-    func refusal(from server: NodeIdentity) -> Refusal? {
+    package func refusal(from server: NodeIdentity) -> Refusal? {
         if version != protocolVersion {
             Refusal(reason: "it speaks protocol version \(protocolVersion), not \(version)")
         } else if client.cluster != server.cluster {
@@ -51,31 +51,31 @@ struct Hello: Sendable, Equatable, BinaryCodable {
 }
 
 /// The server's answer to a `Hello` that it accepts.
-struct Welcome: Sendable, Equatable, BinaryCodable {
-    var server: NodeIdentity
+package struct Welcome: Sendable, Equatable, BinaryCodable {
+    package var server: NodeIdentity
 
-    init(server: NodeIdentity) { self.server = server }
+    package init(server: NodeIdentity) { self.server = server }
 
-    func encode(to writer: inout BinaryWriter) {
+    package func encode(to writer: inout BinaryWriter) {
         writer.write(server.cluster)
         writer.write(server.node.rawValue)
     }
 
-    init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
         server = NodeIdentity(cluster: try reader.readString(), node: NodeID(try reader.readInteger()))
     }
 }
 
 /// The server's answer to a `Hello` that it does not accept.
-struct Refusal: Sendable, Equatable, BinaryCodable {
+package struct Refusal: Sendable, Equatable, BinaryCodable {
     /// Continues "the node refuses the connection: ".
-    var reason: String
+    package var reason: String
 
-    init(reason: String) { self.reason = reason }
+    package init(reason: String) { self.reason = reason }
 
-    func encode(to writer: inout BinaryWriter) { writer.write(reason) }
+    package func encode(to writer: inout BinaryWriter) { writer.write(reason) }
 
-    init(from reader: inout BinaryReader) throws(BinaryFormatError) { reason = try reader.readString() }
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) { reason = try reader.readString() }
 }
 
 extension BinaryCodable {

@@ -1,11 +1,11 @@
-import DataModel
-import NIOCore
+package import DataModel
+package import NIOCore
 
 /// One connection of a peer as the server sees it: a pure state machine, whose shell is `ServerConnection`.
 ///
 /// `Work` is what the shell needs to cancel the work on a request.
-struct ServerState<Work: Sendable>: Sendable {
-    enum Phase: Sendable, Equatable {
+package struct ServerState<Work: Sendable>: Sendable {
+    package enum Phase: Sendable, Equatable {
         case awaitingHello
         case open(client: NodeID)
         /// No new requests; those in flight are answered.
@@ -13,7 +13,7 @@ struct ServerState<Work: Sendable>: Sendable {
         case closed
     }
 
-    typealias Instant = ContinuousClock.Instant
+    package typealias Instant = ContinuousClock.Instant
 
     private struct InFlight: Sendable {
         /// Nil until the shell has attached it.
@@ -26,7 +26,7 @@ struct ServerState<Work: Sendable>: Sendable {
     }
 
     let server: NodeIdentity
-    private(set) var phase = Phase.awaitingHello
+    package private(set) var phase = Phase.awaitingHello
     private var inFlight: [UInt64: InFlight] = [:]
     private var inFlightBytes = 0
     private var outbox = Outbox()
@@ -35,15 +35,15 @@ struct ServerState<Work: Sendable>: Sendable {
     private var isReadHeld = false
     private var alarm: Instant?
 
-    init(server: NodeIdentity) { self.server = server }
+    package init(server: NodeIdentity) { self.server = server }
 
-    var inFlightCount: Int { inFlight.count }
+    package var inFlightCount: Int { inFlight.count }
 }
 
 // MARK: - Frames that come in
 
 extension ServerState {
-    enum ReceiveAction: Sendable {
+    package enum ReceiveAction: Sendable {
         case none
         /// The handshake is done. Longer frames are allowed from now on; drain.
         case welcome
@@ -57,7 +57,7 @@ extension ServerState {
         case close(reason: String)
     }
 
-    mutating func receive(_ frame: Frame, now: Instant) -> ReceiveAction {
+    package mutating func receive(_ frame: Frame, now: Instant) -> ReceiveAction {
         switch (phase, frame.kind) {
         case (.closed, _):
             return .none
@@ -116,10 +116,10 @@ extension ServerState {
 
 extension ServerState {
     /// The shell has started the work on a request, which may have finished since.
-    mutating func attach(_ work: Work, id: UInt64) { inFlight[id]?.work = work }
+    package mutating func attach(_ work: Work, id: UInt64) { inFlight[id]?.work = work }
 
     /// The work on a request ended with a response or failure. Returns whether to drain.
-    mutating func finish(id: UInt64, answer: ByteBuffer) -> Bool {
+    package mutating func finish(id: UInt64, answer: ByteBuffer) -> Bool {
         guard phase != .closed, let entry = inFlight.removeValue(forKey: id) else { return false }
         inFlightBytes -= entry.bytes
         if entry.isAnswerWanted { outbox.append(answer) }
@@ -133,13 +133,13 @@ extension ServerState {
     }
 
     /// The frames to write now, and whether the channel may read again, which it was kept from.
-    mutating func drain() -> (frames: [ByteBuffer], read: Bool) {
+    package mutating func drain() -> (frames: [ByteBuffer], read: Bool) {
         let frames = outbox.drain().map(\.bytes)
         return (frames, releaseRead())
     }
 
     /// The deadlines of requests may have passed. Returns the work to cancel, and when to wake the machine again.
-    mutating func wake(now: Instant) -> (expired: [Work], alarm: Instant?) {
+    package mutating func wake(now: Instant) -> (expired: [Work], alarm: Instant?) {
         // The event loop's clock may run a little ahead of ours.
         guard let due = alarm, due <= now + .milliseconds(2) else { return ([], nil) }
         alarm = nil
@@ -159,13 +159,13 @@ extension ServerState {
 
 extension ServerState {
     /// Whether the channel may read now. When not, `drain` or `writabilityChanged` says later that it may.
-    mutating func mayRead() -> Bool {
+    package mutating func mayRead() -> Bool {
         isReadHeld = !hasRoom
         return hasRoom
     }
 
     /// Returns whether the channel may read again, which it was kept from.
-    mutating func writabilityChanged(to isWritable: Bool) -> Bool {
+    package mutating func writabilityChanged(to isWritable: Bool) -> Bool {
         self.isWritable = isWritable
         return releaseRead()
     }
@@ -181,12 +181,12 @@ extension ServerState {
     }
 
     /// Takes no new requests from now on.
-    mutating func startDraining() {
+    package mutating func startDraining() {
         if case .open = phase { phase = .draining }
     }
 
     /// The connection is closed. Returns the work to cancel.
-    mutating func closed() -> [Work] {
+    package mutating func closed() -> [Work] {
         phase = .closed
         outbox.removeAll()
         defer {
