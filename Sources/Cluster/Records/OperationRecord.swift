@@ -26,10 +26,12 @@ package struct OperationRecord: ControlRecord {
     package var createdAt: Double
     /// Since when the operation waits for a node that is not alive; seconds since 1970.
     package var blockedSince: Double?
+    /// Whether it changed the map: only then is there something to undo.
+    package var hasStarted: Bool
 
     package init(
         id: String, kind: Kind, state: State = .planned, detail: String = "", reason: String, bytesTotal: UInt64 = 0,
-        createdAt: Double, blockedSince: Double? = nil
+        createdAt: Double, blockedSince: Double? = nil, hasStarted: Bool = false
     ) {
         self.id = id
         self.kind = kind
@@ -39,6 +41,14 @@ package struct OperationRecord: ControlRecord {
         self.bytesTotal = bytesTotal
         self.createdAt = createdAt
         self.blockedSince = blockedSince
+        self.hasStarted = hasStarted
+    }
+
+    /// The record with the wish that it end; unchanged when it is over already.
+    package var cancelled: OperationRecord {
+        var record = self
+        if !state.isFinal { record.state = .cancelling }
+        return record
     }
 
     package var shard: ShardID {
