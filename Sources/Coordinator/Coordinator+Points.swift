@@ -1,0 +1,56 @@
+import Cluster
+package import DataModel
+
+extension Coordinator {
+    package func retrieve(
+        _ request: RetrieveRequest, from collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> [Record] {
+        let table = try await routing(of: collection)
+        try SchemaCheck(config: table.collection.value.config).check(request.withVectors)
+        return try await retrieve(request, table: table, deadline: deadline)
+    }
+
+    /// An id that was asked for twice is answered twice.
+    func retrieve(
+        _ request: RetrieveRequest, table: RoutingTable, deadline: Deadline
+    ) async throws(DatabaseError) -> [Record] {
+        let parts = try ShardSplit.split(Array(Set(request.ids)), table: table) { $0 }
+        let name = table.collection.value.name
+        let answers = try await concurrently(parts) { (part) throws(DatabaseError) in
+            let request = RetrieveRequest(
+                ids: part.elements, withPayload: request.withPayload, withVectors: request.withVectors)
+            return try await self.read(part.shard, of: name, deadline: deadline) {
+                (service, context) throws(ShardError) in
+                try await service.retrieve(request, context: context)
+            }
+        }
+        var found: [PointID: Record] = [:]
+        for record in answers.joined() { found[record.id] = record }
+        return request.ids.compactMap { found[$0] }
+    }
+
+    package func scroll(
+        _ request: ScrollRequest, through collection: String, replica: NodeID?, deadline: Deadline
+    ) async throws(DatabaseError) -> ScrollPage {
+        let table = try await routing(of: collection)
+        try SchemaCheck(config: table.collection.value.config).check(request.withVectors)
+        let shards = table.shards.map(\.value).filter { shard in replica.map { shard.isInSync($0) } ?? true }
+        var perShard = request
+        perShard.limit += 1
+        let answers = try await concurrently(shards) { [perShard] (shard) throws(DatabaseError) in
+            try await self.read(shard.id, of: collection, only: replica, deadline: deadline) {
+                (service, context) throws(ShardError) in
+                try await service.scroll(perShard, context: context)
+            }
+        }
+        return Merge.page(answers, limit: request.limit)
+    }
+
+    package func count(in collection: String, deadline: Deadline) async throws(DatabaseError) -> UInt64 {
+        let table = try await routing(of: collection)
+        let counts = try await readAll(table, deadline: deadline) { (service, context) throws(ShardError) in
+            try await service.count(context: context)
+        }
+        return counts.reduce(0, +)
+    }
+}

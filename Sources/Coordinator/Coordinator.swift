@@ -1,0 +1,60 @@
+package import Cluster
+package import DataModel
+package import Logging
+
+/// Answers clients' requests on whichever node they reached: finds the shards that a request touches, asks their replicas,
+/// and puts the answers together.
+///
+/// Reads go to any in-sync replica, since each holds every acknowledged write; writes go to the primaries. An answer is
+/// whole or it is an error: a shard that cannot be reached makes the request fail, never thinner.
+package final class Coordinator: Database {
+    /// A read that no replica answers is given up after this, even when its deadline is later: a failover takes a few
+    /// hundred milliseconds, so what does not answer in this time will not.
+    static let readPatience: Duration = .seconds(5)
+
+    let node: NodeID
+    let cache: ClusterStateCache
+    let router: any ShardRouter
+    let preference: ReplicaPreference
+    let metrics = CoordinatorMetrics()
+    let logger: Logger
+    private let readiness: @Sendable () -> String?
+
+    /// - Parameters:
+    ///   - node: this node.
+    ///   - cache: loaded, and kept current by its owner.
+    ///   - readiness: why this node cannot take requests now; nil when it can.
+    package init(
+        node: NodeID, cache: ClusterStateCache, router: any ShardRouter, logger: Logger,
+        readiness: @escaping @Sendable () -> String? = { nil }
+    ) {
+        self.node = node
+        self.cache = cache
+        self.router = router
+        self.logger = logger
+        self.readiness = readiness
+        preference = ReplicaPreference(localNode: node)
+    }
+
+    package func notReadyReason() -> String? { readiness() }
+
+    /// The newest cluster state.
+    func freshState() async throws(DatabaseError) -> ClusterState {
+        do {
+            return try await cache.refreshIfStale()
+        } catch {
+            throw .unavailable(reason: error.description)
+        }
+    }
+
+    /// The shards of a collection that takes requests.
+    func routing(of name: String) async throws(DatabaseError) -> RoutingTable {
+        let state = try await freshState()
+        guard let table = state.routing(of: name) else { throw .collectionNotFound(name) }
+        switch table.collection.value.state {
+        case .ready: return table
+        case .creating: throw .unavailable(reason: "collection \(name) is still being created")
+        case .deleting: throw .collectionNotFound(name)
+        }
+    }
+}

@@ -1,0 +1,40 @@
+import Cluster
+import DataModel
+
+/// What the replicas say of themselves, each asked once with a short patience.
+struct ReplicaStatuses: Sendable {
+    /// A replica that does not answer in this time counts as silent: tables shall appear at once.
+    static let patience: Duration = .milliseconds(500)
+
+    private var answers: [ShardID: [NodeID: ReplicaStatus]] = [:]
+
+    subscript(shard: ShardID, node: NodeID) -> ReplicaStatus? { answers[shard]?[node] }
+
+    /// The status that counts points best: the primary's, else that of the in-sync replica with the most.
+    func best(of shard: ShardRecord) -> ReplicaStatus? {
+        self[shard.id, shard.primary]
+            ?? shard.inSync.compactMap { self[shard.id, $0] }.max { $0.position < $1.position }
+    }
+
+    static func ask(
+        _ shards: [ShardRecord], live: Set<NodeID>, router: any ShardRouter, deadline: Deadline
+    ) async -> ReplicaStatuses {
+        let deadline = min(deadline, .after(patience))
+        typealias Answer = (shard: ShardID, node: NodeID, status: ReplicaStatus?)
+        return await withTaskGroup(of: Answer.self) { group in
+            for shard in shards {
+                for replica in shard.replicas where live.contains(replica.node) {
+                    group.addTask {
+                        let service = router.service(for: shard.id, on: replica.node)
+                        return (shard.id, replica.node, try? await service.status(deadline: deadline))
+                    }
+                }
+            }
+            var statuses = ReplicaStatuses()
+            for await (shard, node, status) in group {
+                statuses.answers[shard, default: [:]][node] = status
+            }
+            return statuses
+        }
+    }
+}
