@@ -11,6 +11,7 @@ extension Shard {
             writer.async {
                 // Behind the last group: the queue is closed, so no other follows.
                 self.commitGroups()
+                self.sync()
                 self.checkpoint()
                 self.isClosed.store(true, ordering: .releasing)
                 continuation.resume()

@@ -57,11 +57,33 @@ extension Shard {
             }
             mapFinishedBlocks(commit.finishedBlocks)
             publish(commit)
+            if options.durability == .interval { scheduleSync() }
             for (entry, answer) in zip(group, answers) { entry.continuation.resume(returning: answer) }
         } catch {
             let failure = ShardError(storage: error)
             logger.error("a commit failed", metadata: ["shard": "\(folder)", "error": "\(failure)"])
             for entry in group { entry.continuation.resume(returning: .failure(failure)) }
+        }
+    }
+
+    private func scheduleSync() {
+        guard !isSyncScheduled.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        let interval = options.syncInterval.components
+        let delay = DispatchTimeInterval.milliseconds(
+            Int(interval.seconds) * 1_000 + Int(interval.attoseconds / 1_000_000_000_000_000))
+        writer.asyncAfter(deadline: .now() + delay) {
+            self.isSyncScheduled.store(false, ordering: .releasing)
+            self.sync()
+        }
+    }
+
+    /// Brings committed writes to the disk, where commits do not do that themselves.
+    func sync() {
+        guard options.durability == .interval else { return }
+        do {
+            try store.environment.sync()
+        } catch {
+            logger.error("a sync failed", metadata: ["shard": "\(folder)", "error": "\(error)"])
         }
     }
 

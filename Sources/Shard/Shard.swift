@@ -32,6 +32,7 @@ package final class Shard: Sendable {
     let checkpointing: Mutex<Checkpoints>
     let isQueuedForIndexing = Atomic<Bool>(false)
     let isClosed = Atomic<Bool>(false)
+    let isSyncScheduled = Atomic<Bool>(false)
     let room: RoomGate
 
     /// What the last group commit left, replaced as a whole by the next.
