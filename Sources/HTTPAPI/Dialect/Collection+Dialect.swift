@@ -40,7 +40,6 @@ extension JSONElement {
             hnsw: hnswDiff.applied(to: HNSWConfig(), dimension: spaces.first?.dimension ?? 1),
             onDiskPayload: try bool("on_disk_payload") ?? true)
         // What was not asked for gives way to what was.
-        if virtualShards == nil { config.virtualShards = max(config.virtualShards, config.physicalShards) }
         if physicalShards == nil { config.physicalShards = min(config.physicalShards, config.virtualShards) }
         if factor == nil { config.writeConsistencyFactor = min(config.writeConsistencyFactor, config.replicationFactor) }
         guard config.virtualShards >= config.physicalShards else {

@@ -10,19 +10,21 @@ struct APIError: Error, Equatable {
     /// Seconds after which trying again makes sense; nil when it does not.
     var retryAfterSeconds: Int?
     /// The request's body was not read to its end, so the connection cannot carry another request.
-    var closesConnection = false
+    var closesConnection: Bool
 
-    init(_ status: HTTPResponse.Status, _ message: String, retryAfterSeconds: Int? = nil) {
+    init(
+        _ status: HTTPResponse.Status, _ message: String, retryAfterSeconds: Int? = nil, closesConnection: Bool = false
+    ) {
+        self.closesConnection = closesConnection
         self.status = status
         self.message = message
         self.retryAfterSeconds = retryAfterSeconds
     }
 
-    static let bodyTooLarge: APIError = {
-        var error = APIError(.contentTooLarge, "the body is larger than the limit of \(Limits.bodyBytes) bytes")
-        error.closesConnection = true
-        return error
-    }()
+    static let bodyTooLarge = APIError(
+        .contentTooLarge, "the body is larger than the limit of \(Limits.bodyBytes) bytes", closesConnection: true)
+    static let bodyBroken = APIError(
+        .badRequest, "the body ended early or its framing is broken", closesConnection: true)
 
     init(_ error: DialectError) {
         self.init(.badRequest, "Wrong input: \(error)")

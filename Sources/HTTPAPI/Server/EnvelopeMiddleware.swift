@@ -23,6 +23,9 @@ struct EnvelopeMiddleware: RouterMiddleware {
     }
 
     private func apiError(_ error: any Error, _ request: Request, _ context: APIContext) -> APIError {
+        if let error = error as? HTTPError, error.status == .notFound, error.body == nil {
+            return APIError(.notFound, "Not found: no such path, \(quoted(request.uri.path))")
+        }
         guard let known = APIError(any: error) else {
             context.logger.error(
                 "a request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])

@@ -42,6 +42,9 @@ struct RequestBodies: Sendable {
             return try await request.body.collect(upTo: Self.maximumBytes)
         } catch is NIOTooManyBytesError {
             throw APIError.bodyTooLarge
+        } catch {
+            // The client's framing is broken, or it went away in the middle.
+            throw APIError.bodyBroken
         }
     }
 
@@ -50,9 +53,9 @@ struct RequestBodies: Sendable {
         guard let type = request.headers[.contentType] else { return }
         let name = type.prefix { $0 != ";" && $0 != " " }.lowercased()
         guard name == "application/json" || name.hasSuffix("+json") else {
-            var error = APIError(.unsupportedMediaType, "the content type is not application/json but \(quoted(name))")
-            error.closesConnection = true
-            throw error
+            throw APIError(
+                .unsupportedMediaType, "the content type is not application/json but \(quoted(name))",
+                closesConnection: true)
         }
     }
 }
