@@ -96,9 +96,8 @@ import Testing
         first.answers.withLock { $0.count = 1 }
         second.answers.withLock { $0.count = 2 }
         let servers = [makeServer(first), makeServer(second)]
-        let ports = [
-            try await servers[0].start(host: "127.0.0.1", port: 0), try await servers[1].start(host: "127.0.0.1", port: 0),
-        ]
+        var ports: [Int] = []
+        for server in servers { ports.append(try await server.start(host: "127.0.0.1", port: 0)) }
         let pool = makePool()
         let shard = pool.peer(node: NodeID(2), host: "127.0.0.1", port: ports[0]).shard(FakeHost.id)
         #expect(try await shard.count(context: .soon()) == 1)
@@ -124,7 +123,10 @@ import Testing
         async let stopped: Void = server.stop(grace: .seconds(30))
         // New requests are refused, so that clients go elsewhere, while the old one is finished.
         try await eventually {
-            switch await failure({ () throws(ShardError) in try await shard.status(deadline: .after(.milliseconds(50))) }) {
+            let error = await failure { () throws(ShardError) in
+                try await shard.status(deadline: .after(.milliseconds(50)))
+            }
+            return switch error {
             case .notServing, .unreachable: true
             default: false
             }

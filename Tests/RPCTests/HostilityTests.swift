@@ -51,7 +51,8 @@ import Testing
         }
     }
 
-    @Test(arguments: 0..<40 as Range<UInt64>) func randomBytesCloseTheirConnectionAndNothingElse(seed: UInt64) async throws {
+    @Test(arguments: 0..<40 as Range<UInt64>)
+    func randomBytesCloseTheirConnectionAndNothingElse(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         try await withPeer(FakeReplica()) { peer, port in
             let socket = try await RawSocket.connect(port: port)
@@ -65,7 +66,8 @@ import Testing
         }
     }
 
-    @Test(arguments: 0..<40 as Range<UInt64>) func damagedFramesCloseTheirConnectionAndNothingElse(seed: UInt64) async throws {
+    @Test(arguments: 0..<40 as Range<UInt64>)
+    func damagedFramesCloseTheirConnectionAndNothingElse(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         try await withPeer(FakeReplica()) { peer, port in
             let socket = try await RawSocket.connect(port: port)

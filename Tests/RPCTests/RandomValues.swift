@@ -20,7 +20,9 @@ extension SeededGenerator {
 
     mutating func int(_ range: ClosedRange<Int>) -> Int { .random(in: range, using: &self) }
 
-    mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &self) } }
+    mutating func bytes(_ count: Int) -> [UInt8] {
+        (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &self) }
+    }
 
     mutating func array<Element>(_ range: ClosedRange<Int>, _ make: (inout SeededGenerator) -> Element) -> [Element] {
         (0..<int(range)).map { _ in make(&self) }
@@ -31,8 +33,8 @@ extension SeededGenerator {
     }
 
     mutating func float() -> Float {
-        [0, -0.0, 1.5, -.pi, .leastNonzeroMagnitude, .greatestFiniteMagnitude, Float.random(in: -1...1, using: &self)]
-            .randomElement(using: &self) ?? 0
+        let special: [Float] = [0, -0.0, 1.5, -.pi, .leastNonzeroMagnitude, .greatestFiniteMagnitude]
+        return bool() ? .random(in: -1...1, using: &self) : special[int(0...special.count - 1)]
     }
 
     mutating func pointID() -> PointID { bool() ? .number(next()) : .uuid(high: next(), low: next()) }

@@ -109,8 +109,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ShardError.notHosted(FakeHost.id), .notServing(reason: "größe"), .notPrimary, .staleEpoch(current: Epoch(.max)),
-        .insufficientReplicas(inSync: 1, required: 2), .unreachable(reason: ""), .deadlineExceeded,
+        ShardError.notHosted(FakeHost.id), .notServing(reason: "größe"), .notPrimary,
+        .staleEpoch(current: Epoch(.max)),
+        .insufficientReplicas(inSync: 1, required: 2),
+        .unreachable(reason: ""), .deadlineExceeded,
         .overloaded(reason: "a"), .invalid(reason: "b"), .outOfSpace(reason: "c"), .corrupted(reason: "d"),
         .storage(reason: "e"),
     ])

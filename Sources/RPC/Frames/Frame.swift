@@ -47,7 +47,8 @@ package struct Frame: Sendable, Equatable {
     package var body: ByteBuffer
 
     package init(
-        kind: Kind, method: UInt8 = 0, remainingMicroseconds: UInt32 = 0, id: UInt64 = 0, body: ByteBuffer = ByteBuffer()
+        kind: Kind, method: UInt8 = 0, remainingMicroseconds: UInt32 = 0, id: UInt64 = 0,
+        body: ByteBuffer = ByteBuffer()
     ) {
         self.kind = kind
         self.method = method
