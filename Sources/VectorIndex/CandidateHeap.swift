@@ -1,4 +1,7 @@
-/// A row and its distance in one integer whose order is the order of distances, then of slots: one comparison suffices.
+/// A row and its distance in one integer whose order is the order of distances: one comparison suffices.
+///
+/// Equally near rows order by `slot ^ salt`. Searches take 0. Insertions take a salt of their own each: were the order the
+/// same for all, the links of many equal vectors would all lead to the same few of them, and the others be lost.
 struct Candidate: Comparable {
     let key: UInt64
 
@@ -6,15 +9,15 @@ struct Candidate: Comparable {
     init(key: UInt64) { self.key = key }
 
     @inline(__always)
-    init(slot: Slot, distance: Float) {
+    init(slot: Slot, distance: Float, salt: UInt32) {
         // IEEE floats order like sign-magnitude integers; this makes them order like unsigned ones.
         let bits = distance.bitPattern
         let flip = UInt32(bitPattern: Int32(bitPattern: bits) >> 31) | 0x8000_0000
-        key = UInt64(bits ^ flip) << 32 | UInt64(slot)
+        key = UInt64(bits ^ flip) << 32 | UInt64(slot ^ salt)
     }
 
     @inline(__always)
-    var slot: Slot { UInt32(truncatingIfNeeded: key) }
+    func slot(salt: UInt32) -> Slot { UInt32(truncatingIfNeeded: key) ^ salt }
 
     @inline(__always)
     var distance: Float {
@@ -24,9 +27,6 @@ struct Candidate: Comparable {
 
     @inline(__always)
     static func < (lhs: Candidate, rhs: Candidate) -> Bool { lhs.key < rhs.key }
-
-    /// Farther than every row.
-    static let farthest = Candidate(key: .max)
 }
 
 /// A binary heap of 64-bit keys, the smallest first, on memory of its own. `destroy` frees it.

@@ -4,11 +4,13 @@ internal import Synchronization
 extension HNSWGraph {
     /// Claims the next row and inserts it; nil when all rows below `limit` are claimed.
     ///
+    /// A row in `skipped` gets an empty record: nothing links to it, and no search meets it.
+    ///
     /// - Precondition: the vectors of rows `0 ..< limit` are published.
-    package func insertNext(below limit: UInt32) -> Slot? {
+    package func insertNext(below limit: UInt32, skipping skipped: DeletedRows = .none) -> Slot? {
         precondition(Int(limit) <= nodes.maximumRows)
         guard let slot = gate.enter(below: limit) else { return nil }
-        insert(slot)
+        if skipped.contains(slot) { writeNode(slot, level: 0) } else { insert(slot) }
         gate.leave(slot)
         return slot
     }
@@ -17,10 +19,7 @@ extension HNSWGraph {
     ///
     /// In integers, so that every machine agrees.
     func level(of slot: Slot) -> Int {
-        var bits = parameters.seed &+ (UInt64(slot) &+ 1) &* 0x9E37_79B9_7F4A_7C15
-        bits = (bits ^ bits >> 30) &* 0xBF58_476D_1CE4_E5B9
-        bits = (bits ^ bits >> 27) &* 0x94D0_49BB_1331_11EB
-        bits ^= bits >> 31
+        let bits = hash(of: slot)
         var level = 0
         var threshold = UInt64.max / UInt64(parameters.m)
         while bits < threshold, level < Self.highestLevel {
@@ -28,6 +27,14 @@ extension HNSWGraph {
             threshold /= UInt64(parameters.m)
         }
         return level
+    }
+
+    /// SplitMix64 of the slot and the seed.
+    private func hash(of slot: Slot) -> UInt64 {
+        var bits = parameters.seed &+ (UInt64(slot) &+ 1) &* 0x9E37_79B9_7F4A_7C15
+        bits = (bits ^ bits >> 30) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ bits >> 27) &* 0x94D0_49BB_1331_11EB
+        return bits ^ bits >> 31
     }
 
     private func insert(_ slot: Slot) {
@@ -68,8 +75,9 @@ extension HNSWGraph {
     private func connect(_ slot: Slot, level: Int, from entry: EntryPoint) {
         guard let vector = view.vector(of: slot) else { preconditionFailure("a row is inserted before its vector") }
         let bound = gate.claimed.load(ordering: .acquiring)
+        let salt = UInt32(truncatingIfNeeded: hash(of: slot))
         let walk = LayerWalk(
-            view: view, query: vector, bound: bound, upperRows: upperRowCount.load(ordering: .acquiring))
+            view: view, query: vector, bound: bound, upperRows: upperRowCount.load(ordering: .acquiring), salt: salt)
         let top = min(level, entry.level)
         let capacity = view.capacity(level: 0)
         var selection = NeighbourSelection(
@@ -87,12 +95,12 @@ extension HNSWGraph {
             for layer in (0...top).reversed() {
                 // Layers have different links: what one has met the next may have to expand.
                 scratch.clearVisited()
-                nearest = walk.meet(nearest.slot, scratch: &scratch)
+                nearest = walk.meet(nearest.slot(salt: salt), scratch: &scratch)
                 walk.searchLayer(layer, ef: parameters.efConstruct, filter: .all(bound: bound), scratch: &scratch)
-                let count = selection.takeCandidates(from: &scratch.results, for: slot)
+                let count = selection.takeCandidates(from: &scratch.results, for: slot, salt: salt)
                 if count > 0 { nearest = Candidate(key: selection.candidates[0]) }
                 counts[layer] = selection.select(
-                    count, limit: layer == 0 ? Tuning.newLinks(m: parameters.m) : parameters.m, keepsPruned: Tuning.keepNew, into: chosen + layer * capacity)
+                    count, limit: parameters.m, salt: salt, into: chosen + layer * capacity)
             }
         }
         for layer in 0...top { write(chosen + layer * capacity, count: counts[layer], to: slot, level: layer) }
@@ -142,16 +150,11 @@ extension HNSWGraph {
                 }
                 slots[count] = new
                 count += 1
-                selection.sortCandidates(slots, count: count, around: vector)
-                let kept = selection.select(count, limit: capacity, keepsPruned: Tuning.keepOld, into: slots)
+                let salt = UInt32(truncatingIfNeeded: hash(of: new) ^ hash(of: slot))
+                selection.sortCandidates(slots, count: count, around: vector, salt: salt)
+                let kept = selection.select(count, limit: capacity, salt: salt, into: slots)
                 write(slots, count: kept, to: slot, level: level)
             }
         }
     }
-}
-enum Tuning {
-    nonisolated(unsafe) package static var keepNew = false
-    nonisolated(unsafe) package static var keepOld = false
-    nonisolated(unsafe) package static var newFactor = 1
-    static func newLinks(m: Int) -> Int { m * newFactor }
 }

@@ -14,7 +14,8 @@ extension HNSWGraph {
         guard k > 0, let entry = EntryPoint(rawValue: entry.load(ordering: .acquiring)) else { return [] }
         let bound = gate.claimed.load(ordering: .acquiring)
         let walk = LayerWalk(
-            view: view, query: query, bound: bound, upperRows: upperRowCount.load(ordering: .acquiring))
+            view: view, query: query, bound: bound, upperRows: upperRowCount.load(ordering: .acquiring),
+            salt: 0)
         let ef = min(max(ef, k), Int(bound))
         return scratches.withScratch(bound: bound) { scratch in
             let start = walk.meet(entry.slot, scratch: &scratch)
@@ -46,7 +47,8 @@ extension HNSWGraph {
                 }
                 view.computeDistances(from: query, to: scratch.met, count: count, into: scratch.distances)
                 for index in 0..<count {
-                    scratch.keepNearest(k, Candidate(slot: scratch.met[index], distance: scratch.distances[index]))
+                    let candidate = Candidate(slot: scratch.met[index], distance: scratch.distances[index], salt: 0)
+                    scratch.keepNearest(k, candidate)
                 }
             }
             return scratch.takeNearest(k)
@@ -73,14 +75,15 @@ extension Scratch {
         }
     }
 
-    /// Empties the results: the `k` nearest, nearest first.
+    /// Empties the results, whose salt is 0: the `k` nearest, nearest first.
     mutating func takeNearest(_ k: Int) -> [Neighbour] {
         while results.count > k { _ = results.pop() }
         let count = results.count
         return Array(unsafeUninitializedCapacity: count) { buffer, initialized in
             for index in (0..<count).reversed() {
                 let candidate = Candidate(key: ~results.pop())
-                buffer.initializeElement(at: index, to: Neighbour(slot: candidate.slot, distance: candidate.distance))
+                let neighbour = Neighbour(slot: candidate.slot(salt: 0), distance: candidate.distance)
+                buffer.initializeElement(at: index, to: neighbour)
             }
             initialized = count
         }

@@ -27,6 +27,8 @@ struct LayerWalk {
     let bound: UInt32
     /// Upper rows from here on do not exist.
     let upperRows: UInt32
+    /// The salt of all candidates.
+    let salt: UInt32
 
     /// Meets the row's neighbours that were not met before and computes their distances.
     ///
@@ -66,7 +68,7 @@ struct LayerWalk {
         scratch.met[position] = slot
         scratch.metCount = position + 1
         view.computeDistances(from: query, to: scratch.met + position, count: 1, into: scratch.distances + position)
-        return Candidate(slot: slot, distance: scratch.distances[position])
+        return Candidate(slot: slot, distance: scratch.distances[position], salt: salt)
     }
 
     /// Descends greedily, as Algorithm 2 with ef = 1 does, from `start` through layers `top ... bottom`.
@@ -79,8 +81,8 @@ struct LayerWalk {
             var improved = true
             while improved {
                 improved = false
-                for position in meetNeighbours(of: nearest.slot, level: level, scratch: &scratch) {
-                    let candidate = Candidate(slot: scratch.met[position], distance: scratch.distances[position])
+                for position in meetNeighbours(of: nearest.slot(salt: salt), level: level, scratch: &scratch) {
+                    let candidate = Candidate(slot: scratch.met[position], distance: scratch.distances[position], salt: salt)
                     if candidate < nearest {
                         nearest = candidate
                         improved = true
@@ -105,10 +107,10 @@ struct LayerWalk {
             if scratch.results.count == ef && candidate.key > ~scratch.results.first { break }
             if scratch.candidates.count > 0 {
                 // Probably the one to expand next.
-                let next = Candidate(key: scratch.candidates.first).slot
+                let next = Candidate(key: scratch.candidates.first).slot(salt: salt)
                 shoal_prefetch(view.links(of: next, level: level, upperRows: upperRows))
             }
-            let neighbours = meetNeighbours(of: candidate.slot, level: level, scratch: &scratch)
+            let neighbours = meetNeighbours(of: candidate.slot(salt: salt), level: level, scratch: &scratch)
             consider(neighbours, ef: ef, filter: filter, scratch: &scratch)
         }
     }
@@ -118,11 +120,11 @@ struct LayerWalk {
     private func consider(_ positions: Range<Int>, ef: Int, filter: RowFilter, scratch: inout Scratch) {
         scratch.candidates.reserve(positions.count)
         for position in positions {
-            let candidate = Candidate(slot: scratch.met[position], distance: scratch.distances[position])
+            let candidate = Candidate(slot: scratch.met[position], distance: scratch.distances[position], salt: salt)
             let isFull = scratch.results.count == ef
             if isFull && candidate.key >= ~scratch.results.first { continue }
             scratch.candidates.push(candidate.key)
-            guard filter.accepts(candidate.slot) else { continue }
+            guard filter.accepts(scratch.met[position]) else { continue }
             if isFull {
                 scratch.results.replaceFirst(with: ~candidate.key)
             } else {

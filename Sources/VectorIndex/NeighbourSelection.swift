@@ -6,7 +6,7 @@ struct NeighbourSelection {
     /// Candidates by key, nearest first.
     let candidates: UnsafeMutablePointer<UInt64>
     private let selected: UnsafeMutablePointer<Slot>
-    private let pruned: UnsafeMutablePointer<Slot>
+    private let tied: UnsafeMutablePointer<Slot>
     private let distances: UnsafeMutablePointer<Float>
     private var heap: KeyHeap
 
@@ -15,7 +15,7 @@ struct NeighbourSelection {
         self.view = view
         candidates = .allocate(capacity: maximumCandidates)
         selected = .allocate(capacity: maximumCandidates)
-        pruned = .allocate(capacity: maximumCandidates)
+        tied = .allocate(capacity: maximumCandidates)
         distances = .allocate(capacity: maximumCandidates)
         heap = KeyHeap(capacity: maximumCandidates)
     }
@@ -23,76 +23,92 @@ struct NeighbourSelection {
     func destroy() {
         candidates.deallocate()
         selected.deallocate()
-        pruned.deallocate()
+        tied.deallocate()
         distances.deallocate()
         heap.destroy()
     }
 
-    /// Algorithm 4, SELECT-NEIGHBORS-HEURISTIC, with keepPrunedConnections where `keepsPruned`: at most `limit` of the
-    /// first `count` of `candidates`, written to `chosen`.
+    /// Algorithm 4, SELECT-NEIGHBORS-HEURISTIC: at most `limit` of the first `count` of `candidates`, written to `chosen`.
     ///
     /// A candidate is taken if it is nearer to the row than to every neighbour taken before: so links go out in all
-    /// directions, and a cluster does not close itself off.
+    /// directions, and a cluster does not close itself off. Those that are equally near, which means that vectors are
+    /// equal, fill the room that is left: so equal vectors keep each other reachable and still have links to others.
     /// - Returns: how many were chosen.
-    func select(_ count: Int, limit: Int, keepsPruned: Bool, into chosen: UnsafeMutablePointer<Slot>) -> Int {
-        var (chosenCount, prunedCount) = (0, 0)
+    func select(_ count: Int, limit: Int, salt: UInt32, into chosen: UnsafeMutablePointer<Slot>) -> Int {
+        var (chosenCount, tiedCount) = (0, 0)
         for index in 0..<count {
             if chosenCount == limit { break }
             let candidate = Candidate(key: candidates[index])
-            if isNearerToOne(of: chosen, count: chosenCount, candidate) {
-                pruned[prunedCount] = candidate.slot
-                prunedCount &+= 1
-            } else {
-                chosen[chosenCount] = candidate.slot
+            let slot = candidate.slot(salt: salt)
+            switch relation(of: slot, at: candidate.distance, to: chosen, count: chosenCount) {
+            case .apart:
+                chosen[chosenCount] = slot
                 chosenCount &+= 1
+            case .tied:
+                tied[tiedCount] = slot
+                tiedCount &+= 1
+            case .nearer: break
             }
         }
-        if keepsPruned {
-            for index in 0..<min(prunedCount, limit - chosenCount) {
-                chosen[chosenCount] = pruned[index]
-                chosenCount &+= 1
-            }
+        for index in 0..<min(tiedCount, limit - chosenCount) {
+            chosen[chosenCount] = tied[index]
+            chosenCount &+= 1
         }
         return chosenCount
     }
 
+    private enum Relation {
+        /// Nearer to the row than to any chosen one.
+        case apart
+        /// Equally near to the row and to a chosen one.
+        case tied
+        case nearer
+    }
+
     @inline(__always)
-    private func isNearerToOne(of chosen: UnsafeMutablePointer<Slot>, count: Int, _ candidate: Candidate) -> Bool {
-        guard let vector = view.vector(of: candidate.slot) else { return true }
+    private func relation(
+        of slot: Slot, at distance: Float, to chosen: UnsafeMutablePointer<Slot>, count: Int
+    ) -> Relation {
+        guard let vector = view.vector(of: slot) else { return .nearer }
+        var relation = Relation.apart
         var start = 0
         while start < count {
             // In steps of what the kernels compute at once: mostly one of the first decides.
             let step = min(4, count &- start)
             view.computeDistances(from: vector, to: chosen + start, count: step, into: distances)
-            for index in 0..<step where distances[index] < candidate.distance { return true }
+            for index in 0..<step {
+                if distances[index] < distance { return .nearer }
+                if distances[index] == distance { relation = .tied }
+            }
             start &+= step
         }
-        return false
+        return relation
     }
 
     /// Makes the rows in `slots` the candidates for the neighbours of a row whose vector is `vector`.
     mutating func sortCandidates(
-        _ slots: UnsafePointer<Slot>, count: Int, around vector: UnsafePointer<Float>
+        _ slots: UnsafePointer<Slot>, count: Int, around vector: UnsafePointer<Float>, salt: UInt32
     ) {
         view.computeDistances(from: vector, to: slots, count: count, into: distances)
         heap.removeAll()
-        for index in 0..<count { heap.push(Candidate(slot: slots[index], distance: distances[index]).key) }
+        for index in 0..<count {
+            heap.push(Candidate(slot: slots[index], distance: distances[index], salt: salt).key)
+        }
         for index in 0..<count { candidates[index] = heap.pop() }
     }
 
     /// Takes the results of a walk, farthest first, as the candidates for the neighbours of `slot`.
     ///
     /// - Returns: how many there are.
-    func takeCandidates(from results: inout KeyHeap, for slot: Slot) -> Int {
-        var count = results.count
+    func takeCandidates(from results: inout KeyHeap, for slot: Slot, salt: UInt32) -> Int {
+        let count = results.count
         for index in (0..<count).reversed() { candidates[index] = ~results.pop() }
         // Only a damaged graph leads a row to itself.
         var kept = 0
-        for index in 0..<count where Candidate(key: candidates[index]).slot != slot {
+        for index in 0..<count where Candidate(key: candidates[index]).slot(salt: salt) != slot {
             candidates[kept] = candidates[index]
             kept &+= 1
         }
-        count = kept
-        return count
+        return kept
     }
 }
