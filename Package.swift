@@ -84,7 +84,7 @@ let package = Package(
         tests("LMDBTests", ["LMDB"]),
         tests("VectorIndexTests", ["VectorIndex", "CKernels", "DataModel"]),
         tests("ShardTests", ["Shard", "LMDB", "VectorIndex", "DataModel"]),
-        tests("ClusterTests", ["Cluster", "DataModel"]),
+        tests("ClusterTests", ["Cluster", "DataModel", logging]),
         tests("RPCTests", ["RPC", "DataModel", logging] + nio),
         tests("CoordinatorTests", ["Coordinator", "Cluster", "DataModel"]),
         tests("HTTPAPITests", ["HTTPAPI", "Coordinator", "CSimdJSON", "DataModel", logging, lifecycle] + nio),
