@@ -1,7 +1,7 @@
 /// JSON parsing by simdjson's DOM, for Swift: a thin C face over the system's libsimdjson (3.0).
 ///
 /// A parser owns one document: parsing again ends every element of the document before. Elements and iterators are
-/// plain values that point into their parser's document. Nothing here throws, and nothing is thread-safe for one parser.
+/// plain values that point into their parser's document. Nothing here throws. One parser serves one thread at a time.
 #ifndef CSIMDJSON_H
 #define CSIMDJSON_H
 

@@ -41,7 +41,9 @@ extension JSONElement {
             onDiskPayload: try bool("on_disk_payload") ?? true)
         // What was not asked for gives way to what was.
         if physicalShards == nil { config.physicalShards = min(config.physicalShards, config.virtualShards) }
-        if factor == nil { config.writeConsistencyFactor = min(config.writeConsistencyFactor, config.replicationFactor) }
+        if factor == nil {
+            config.writeConsistencyFactor = min(config.writeConsistencyFactor, config.replicationFactor)
+        }
         guard config.virtualShards >= config.physicalShards else {
             throw DialectError(
                 "shard_number", "\(config.physicalShards) is more than the \(config.virtualShards) virtual shards")
@@ -180,9 +182,13 @@ enum CollectionName {
             let range = Limits.nameCharacters
             throw DialectError("collection name", "it has \(range.lowerBound)...\(range.upperBound) characters")
         }
-        let forbidden = name.unicodeScalars.first { $0.value < 0x20 || $0.value == 0x7F || #"/\<>:"|?*"#.unicodeScalars.contains($0) }
+        let forbidden = name.unicodeScalars.first {
+            $0.value < 0x20 || $0.value == 0x7F || #"/\<>:"|?*"#.unicodeScalars.contains($0)
+        }
         if let forbidden {
-            let shown = forbidden.value < 0x21 || forbidden.value == 0x7F ? "control character \(forbidden.value)" : "`\(forbidden)`"
+            let shown =
+                forbidden.value < 0x21 || forbidden.value == 0x7F
+                ? "control character \(forbidden.value)" : "`\(forbidden)`"
             throw DialectError("collection name", "it must not contain \(shown)")
         }
         guard name != ".", name != ".." else {

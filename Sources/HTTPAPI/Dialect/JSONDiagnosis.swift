@@ -86,7 +86,9 @@ struct JSONDiagnosis {
             throw DialectError(path, "\(quoted(text)) is not a JSON value")
         }
         guard number.isFinite else { throw DialectError(path, "\(quoted(text)) is beyond the range of numbers") }
-        let isInteger = text.utf8.allSatisfy { $0 == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")) ~= $0 }
+        let isInteger = text.utf8.allSatisfy {
+            $0 == UInt8(ascii: "-") || (UInt8(ascii: "0")...UInt8(ascii: "9")) ~= $0
+        }
         if isInteger, UInt64(text) == nil, Int64(text) == nil { longIntegers.append(start..<position) }
     }
 

@@ -46,7 +46,8 @@ final class JSONParser: @unchecked Sendable {
         case SHOAL_JSON_EMPTY: DialectError("", "the body is empty; JSON is expected")
         case SHOAL_JSON_TOO_DEEP: DialectError("", "the JSON is nested deeper than \(maximumDepth) levels")
         case SHOAL_JSON_NUMBER_OUT_OF_RANGE: DialectError("", "the JSON has a malformed number")
-        case SHOAL_JSON_BAD_STRING: DialectError("", "the JSON has a string with a malformed escape or a control character")
+        case SHOAL_JSON_BAD_STRING:
+            DialectError("", "the JSON has a string with a malformed escape or a control character")
         case SHOAL_JSON_BAD_UTF8: DialectError("", "the JSON is not UTF-8")
         case SHOAL_JSON_OUT_OF_MEMORY: DialectError("", "the JSON is too large to parse")
         default: DialectError("", "the body is not valid JSON")

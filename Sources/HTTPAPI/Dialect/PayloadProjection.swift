@@ -3,8 +3,8 @@ import DataModel
 
 /// Writes the part of a payload that a selector names.
 ///
-/// The dialect's rules: an object or array is walked as deep as a path may still apply; elements of arrays have the path
-/// component `[]`; including `a.b` keeps the way to it, and all below it.
+/// The dialect's rules: an object or array is walked as deep as a path may still apply; elements of arrays have the
+/// path component `[]`; including `a.b` keeps the way to it, and all below it.
 struct PayloadProjection {
     private let paths: [PayloadPath]
     private let isInclusion: Bool

@@ -70,8 +70,12 @@ extension JSONElement {
         guard value.isObject else {
             throw DialectError("\(name)", "a boolean, an array or an object is expected, not \(value.typeName)")
         }
-        if let include = try value.field("include") { return .include(try include.payloadPaths("with_payload.include")) }
-        if let exclude = try value.field("exclude") { return .exclude(try exclude.payloadPaths("with_payload.exclude")) }
+        if let include = try value.field("include") {
+            return .include(try include.payloadPaths("with_payload.include"))
+        }
+        if let exclude = try value.field("exclude") {
+            return .exclude(try exclude.payloadPaths("with_payload.exclude"))
+        }
         throw DialectError("\(name)", "`include` or `exclude` is expected")
     }
 

@@ -46,7 +46,9 @@ extension JSONElement {
     }
 
     /// A payload as it is stored: absent and null are the empty object.
-    private func payload(_ value: JSONElement?, at path: @autoclosure () -> String = "payload") throws(DialectError) -> Payload {
+    private func payload(
+        _ value: JSONElement?, at path: @autoclosure () -> String = "payload"
+    ) throws(DialectError) -> Payload {
         guard let value else { return .empty }
         guard value.isObject else { throw DialectError(path(), "an object is expected, not \(value.typeName)") }
         guard let json = value.minified else { throw DialectError(path(), "the server is short of memory") }

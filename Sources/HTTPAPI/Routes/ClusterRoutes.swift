@@ -141,7 +141,8 @@ private struct DialectCollectionCluster: Encodable {
     init(_ table: ShardTable, answeredBy: NodeID, operations: [OperationStatus]) {
         peer_id = answeredBy.rawValue
         shard_count = table.shards.count
-        shard_transfers = operations
+        shard_transfers =
+            operations
             .filter { $0.state == .running && $0.request.collection == table.collection }
             .map {
                 Transfer(

@@ -83,7 +83,8 @@ struct PointRoutes: Sendable {
         let collection = try api.collectionName(context)
         let command = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.scrollCommand() }
         let page = try await api.database.scroll(
-            command.request, through: collection, replica: try api.replica(request), deadline: try api.deadline(request))
+            command.request, through: collection, replica: try api.replica(request), deadline: try api.deadline(request)
+        )
         return Envelope.ok(context) { writer in
             writer.raw("{\"points\":")
             writer.array(page.records) { $0.record($1, command.payload, parsers: api.parsers) }

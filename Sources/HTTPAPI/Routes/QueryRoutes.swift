@@ -54,7 +54,8 @@ struct QueryRoutes: Sendable {
         let deadline = try api.deadline(request)
         let commands = try await api.bodies.json(of: request, read)
         let queries = commands.compactMap { if case .search(let query) = $0.kind { query } else { nil } }
-        var answers = queries.isEmpty
+        var answers =
+            queries.isEmpty
             ? [][...] : try await api.database.query(queries, in: collection, deadline: deadline)[...]
         guard answers.count == queries.count else {
             throw DatabaseError.internalFailure(reason: "\(answers.count) answers to \(queries.count) queries")

@@ -73,7 +73,8 @@ struct RouteTable {
     private static func refusal(allowed: String) -> Handler {
         { request, context in
             var response = Envelope.failure(
-                APIError(.methodNotAllowed, "Method not allowed: \(request.method.rawValue); allowed: \(allowed)"), context)
+                APIError(.methodNotAllowed, "Method not allowed: \(request.method.rawValue); allowed: \(allowed)"),
+                context)
             response.headers[.allow] = allowed
             return response
         }

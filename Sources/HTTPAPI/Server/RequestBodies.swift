@@ -17,7 +17,7 @@ struct RequestBodies: Sendable {
 
     /// Reads the JSON body of `request` with `read`.
     ///
-    /// - Throws: `APIError` for a body that is too large or not said to be JSON, `DialectError` for one that is not right.
+    /// - Throws: `APIError` for a body that is too large or not said to be JSON, `DialectError` for a wrong one.
     func json<R: Sendable>(
         of request: Request, _ read: @escaping @Sendable (JSONElement) throws(DialectError) -> R
     ) async throws -> R {

@@ -35,7 +35,8 @@ struct SeededGenerator: RandomNumberGenerator {
             switch Int.random(in: 0...3, using: &generator) {
             case 0: bytes[index] = UInt8.random(in: 0...255, using: &generator)
             case 1: bytes.remove(at: index)
-            case 2: bytes.insert(Array(#"{}[],:"0123456789eE-.\ntN"#.utf8).randomElement(using: &generator) ?? 0, at: index)
+            case 2:
+                bytes.insert(Array(#"{}[],:"0123456789eE-.\ntN"#.utf8).randomElement(using: &generator) ?? 0, at: index)
             default: bytes.removeSubrange(index...)
             }
         }
@@ -66,7 +67,9 @@ struct SeededGenerator: RandomNumberGenerator {
         var good = 0
         for _ in 0..<20_000 {
             var bytes = Self.mutated(using: &generator)
-            if Bool.random(using: &generator) { bytes = bytes.map { _ in UInt8.random(in: 0...255, using: &generator) } }
+            if Bool.random(using: &generator) {
+                bytes = bytes.map { _ in UInt8.random(in: 0...255, using: &generator) }
+            }
             var root = shoal_json_element()
             guard shoal_json_parse(parser, bytes, bytes.count, &root) == SHOAL_JSON_OK else { continue }
             good += 1

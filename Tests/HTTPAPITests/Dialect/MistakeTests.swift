@@ -52,7 +52,9 @@ import Testing
         point(#""id":2,"vector":{"indices":[1],"values":[1]}"#, "points[1].vector: sparse vectors are not supported"),
         point(#""id":2,"vector":[1],"vector":[1]"#, "points[1].vector: the field is given more than once"),
         point(#""id":2,"vector":[1],"payload":[]"#, "points[1].payload: an object is expected, not an array"),
-        points(#"{"batch":{"ids":[1,2],"vectors":[[1]]}}"#, "batch.vectors: an array of 2 vectors is expected, one for each id"),
+        points(
+            #"{"batch":{"ids":[1,2],"vectors":[[1]]}}"#,
+            "batch.vectors: an array of 2 vectors is expected, one for each id"),
         points(
             #"{"batch":{"ids":[1],"vectors":{"a":[[1,"x"]]}}}"#, "batch.vectors.a[0][1]: a number is expected, not `x`"),
         points(
@@ -75,12 +77,16 @@ import Testing
         query(#"{"query":[1],"limit":0}"#, "limit: 0 is outside of 1...100000"),
         query(#"{"query":[1],"limit":-1}"#, "limit: a non-negative integer is expected, not -1"),
         query(#"{"query":[1],"limit":"ten"}"#, "limit: a non-negative integer is expected, not `ten`"),
-        query(#"{"query":[1],"limit":90000,"offset":20000}"#, "limit: offset + limit, 110000, is more than the limit of 100000"),
+        query(
+            #"{"query":[1],"limit":90000,"offset":20000}"#,
+            "limit: offset + limit, 110000, is more than the limit of 100000"),
         query(#"{"query":[1],"params":{"hnsw_ef":0}}"#, "params.hnsw_ef: 0 is outside of 1...16384"),
         query(#"{"query":[1],"params":7}"#, "params: an object is expected, not a number"),
         query(#"{"query":[1],"score_threshold":"x"}"#, "score_threshold: a finite number is expected, not `x`"),
         query(#"{"query":[1],"with_payload":["a..b"]}"#, "with_payload[0]: `a..b` is not a path"),
-        query(#"{"query":[1],"with_payload":{"include":7}}"#, "with_payload.include: an array of paths is expected, not a number"),
+        query(
+            #"{"query":[1],"with_payload":{"include":7}}"#,
+            "with_payload.include: an array of paths is expected, not a number"),
         query(#"{"query":[1],"with_vector":[7]}"#, "with_vector[0]: a string is expected, not a number"),
         Mistake(
             method: "POST", path: "/collections/c/points/query/batch", body: #"{"searches":[{},{"query":[true]}]}"#,
@@ -170,7 +176,10 @@ import Testing
 
     @Test func textThatIsNotJSONOrNotUnicodeIsRefused() async throws {
         try await TestServer.run { server in
-            for bytes in [[0xFF, 0xFE], Array(#"{"points":"\#u{0}"}"#.utf8), Array(#"{"a":"\ud800"}"#.utf8), Array(#"{"a":"é"}"#.utf8.dropLast(3))] {
+            for bytes in [
+                [0xFF, 0xFE], Array(#"{"points":"\#u{0}"}"#.utf8), Array(#"{"a":"\ud800"}"#.utf8),
+                Array(#"{"a":"é"}"#.utf8.dropLast(3)),
+            ] {
                 let answer = try await server.send("PUT", "/collections/c/points", bytes: bytes)
                 #expect(answer.status == 400)
                 #expect(answer.error.contains("JSON"))
@@ -179,7 +188,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "a%2Fb", "..", "%2e%2e", ".", "a%5Cb", "a%00b", "a%0Ab", "%3Cb%3E", "a%3Ab", "a%7Cb", "a%3Fb", "a*b", "a%22b", "a%FFb",
+        "a%2Fb", "..", "%2e%2e", ".", "a%5Cb", "a%00b", "a%0Ab", "%3Cb%3E", "a%3Ab", "a%7Cb", "a%3Fb", "a*b", "a%22b",
+        "a%FFb",
         String(repeating: "x", count: 256),
     ])
     func namesThatAreNoNamesAreRefused(name: String) async throws {

@@ -3,7 +3,9 @@ import Testing
 
 /// The C face of the parser.
 @Suite struct SimdJSONTests {
-    private func withRoot<R>(_ text: String, depth: Int = 16, _ body: (OpaquePointer, shoal_json_element) throws -> R) throws -> R {
+    private func withRoot<R>(
+        _ text: String, depth: Int = 16, _ body: (OpaquePointer, shoal_json_element) throws -> R
+    ) throws -> R {
         let parser = try #require(shoal_json_parser_make(depth))
         defer { shoal_json_parser_free(parser) }
         var root = shoal_json_element()
@@ -25,7 +27,7 @@ import Testing
     @Test func numbersOfEveryKindAreReadAsFloats() throws {
         let (result, values) = try floats("[1, -2, 0.1, 1e-3, 18446744073709551615, 3.4e38]", capacity: 6)
         #expect(result == SHOAL_JSON_FLOATS_OK)
-        #expect(values == [1, -2, 0.1, 1e-3, 18446744073709551615, 3.4e38])
+        #expect(values == [1, -2, 0.1, 1e-3, 18_446_744_073_709_551_616, 3.4e38])
     }
 
     @Test func theFirstBadElementIsCounted() throws {

@@ -1,5 +1,5 @@
-import Foundation
 import DataModel
+import Foundation
 import Testing
 
 /// Bodies that are too large, cut off or not JSON at all.
@@ -35,7 +35,8 @@ import Testing
         try await TestServer.run { server in
             try await server.fill()
             for (type, status) in [
-                ("text/plain", 415), ("application/x-www-form-urlencoded", 415), ("application/json; charset=utf-8", 200),
+                ("text/plain", 415), ("application/x-www-form-urlencoded", 415),
+                ("application/json; charset=utf-8", 200),
                 ("Application/JSON", 200),
             ] {
                 let answer = try await server.send(
@@ -57,7 +58,8 @@ import Testing
     @Test func aClientThatAsksBeforeItSendsIsAnswered() async throws {
         try await TestServer.run { server in
             try await server.fill()
-            let head = "POST /collections/c/points/count HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
+            let head =
+                "POST /collections/c/points/count HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\n"
             let text = try await server.exchange([Array(head.utf8), Array("{}".utf8)])
             #expect(text.hasPrefix("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"))
         }

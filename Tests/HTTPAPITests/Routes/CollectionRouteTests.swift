@@ -7,7 +7,8 @@ import Testing
     @Test func aCollectionIsCreatedWithTheClustersDefaults() async throws {
         try await TestServer.run { server in
             let created = try await server.send(
-                "PUT", "/collections/c", #"{"vectors":{"size":4,"distance":"Cosine"},"shard_number":null,"wal_config":{"wal_capacity_mb":1}}"#)
+                "PUT", "/collections/c",
+                #"{"vectors":{"size":4,"distance":"Cosine"},"shard_number":null,"wal_config":{"wal_capacity_mb":1}}"#)
             #expect(created.resultText == "true")
             let config = server.database.state.withLock { $0.collections["c"]?.config }
             #expect(
@@ -44,14 +45,17 @@ import Testing
     @Test func collectionsAreListedFoundAndDeleted() async throws {
         try await TestServer.run { server in
             try await server.fill()
-            let named = try await server.send("PUT", "/collections/K%C3%A4se%20b", #"{"vectors":{"size":4,"distance":"Dot"}}"#)
+            let named = try await server.send(
+                "PUT", "/collections/K%C3%A4se%20b", #"{"vectors":{"size":4,"distance":"Dot"}}"#)
             #expect(named.status == 200)
             #expect(
                 try await server.send("GET", "/collections").resultText
                     == #"{"collections":[{"name":"Käse b"},{"name":"c"}]}"#)
             #expect(try await server.send("GET", "/collections/c/exists").resultText == #"{"exists":true}"#)
             #expect(try await server.send("GET", "/collections/d/exists").resultText == #"{"exists":false}"#)
-            #expect(try await server.send("PUT", "/collections/c", #"{"vectors":{"size":4,"distance":"Dot"}}"#).status == 409)
+            #expect(
+                try await server.send("PUT", "/collections/c", #"{"vectors":{"size":4,"distance":"Dot"}}"#).status
+                    == 409)
             #expect(try await server.send("GET", "/collections/d").status == 404)
             #expect(try await server.send("DELETE", "/collections/c").resultText == "true")
             #expect(try await server.send("DELETE", "/collections/c").resultText == "false")
@@ -61,7 +65,9 @@ import Testing
     @Test func updatesOfTuningAreTakenAndOthersRefused() async throws {
         try await TestServer.run { server in
             try await server.fill()
-            #expect(try await server.send("PATCH", "/collections/c", #"{"optimizers_config":{"indexing_threshold":1}}"#).resultText == "true")
+            #expect(
+                try await server.send("PATCH", "/collections/c", #"{"optimizers_config":{"indexing_threshold":1}}"#)
+                    .resultText == "true")
             #expect(try await server.send("PATCH", "/collections/d", #"{"optimizers_config":{}}"#).status == 404)
             let refused = try await server.send("PATCH", "/collections/c", #"{"hnsw_config":{"m":8}}"#)
             #expect(refused.status == 400)

@@ -8,7 +8,8 @@ import Testing
         try await TestServer.run { server in
             try await server.fill()
             for query in ["[1,0,0,0]", #"{"nearest":[1,0,0,0]}"#] {
-                let answer = try await server.search(#"{"query":\#(query),"limit":2,"prefetch":[],"filter":null,"using":null}"#)
+                let answer = try await server.search(
+                    #"{"query":\#(query),"limit":2,"prefetch":[],"filter":null,"using":null}"#)
                 #expect(
                     answer.resultText
                         == #"{"points":[{"id":10,"version":3,"score":10.0},{"id":9,"version":3,"score":9.0}]}"#)
@@ -28,7 +29,8 @@ import Testing
     @Test func parametersReachTheDatabase() async throws {
         try await TestServer.run { server in
             try await server.fill()
-            let body = #"{"query":[1,0,0,0],"limit":7,"offset":2,"score_threshold":4.5,"params":{"hnsw_ef":99,"exact":true,"indexed_only":true},"with_vector":["x"]}"#
+            let body =
+                #"{"query":[1,0,0,0],"limit":7,"offset":2,"score_threshold":4.5,"params":{"hnsw_ef":99,"exact":true,"indexed_only":true},"with_vector":["x"]}"#
             let answer = try await server.search(body)
             #expect(answer.ids == [8, 7, 6, 5])
             let query = try #require(server.database.state.withLock { $0.lastQueries.first })
@@ -43,7 +45,8 @@ import Testing
             try await server.fill()
             let answer = try await server.send(
                 "POST", "/collections/c/points/query/batch",
-                #"{"searches":[{"query":[1,0,0,0],"limit":1},{"limit":2,"with_payload":true},{"query":[-1,0,0,0],"limit":1}]}"#)
+                #"{"searches":[{"query":[1,0,0,0],"limit":1},{"limit":2,"with_payload":true},{"query":[-1,0,0,0],"limit":1}]}"#
+            )
             #expect(
                 answer.resultText
                     == #"[{"points":[{"id":10,"version":3,"score":10.0}]},{"points":[{"id":1,"version":3,"score":0.0,"payload":{"n":1}},{"id":2,"version":3,"score":0.0,"payload":{"n":2}}]},{"points":[{"id":1,"version":3,"score":-1.0}]}]"#
@@ -51,7 +54,9 @@ import Testing
             let older = try await server.send(
                 "POST", "/collections/c/points/search/batch", #"{"searches":[{"vector":[1,0,0,0],"limit":1}]}"#)
             #expect(older.resultText == #"[[{"id":10,"version":3,"score":10.0}]]"#)
-            #expect(try await server.send("POST", "/collections/c/points/query/batch", #"{"searches":[]}"#).resultText == "[]")
+            #expect(
+                try await server.send("POST", "/collections/c/points/query/batch", #"{"searches":[]}"#).resultText
+                    == "[]")
         }
     }
 
@@ -59,7 +64,8 @@ import Testing
         try await TestServer.run { server in
             try await server.fill()
             let payload = #"{"a":{"b":1,"c":2},"l":[{"x":1,"y":2},{"y":3}],"d.e":4,"s":"t"}"#
-            _ = try await server.send("PUT", "/collections/c/points", #"{"points":[{"id":1,"vector":[9,9,9,9],"payload":\#(payload)}]}"#)
+            _ = try await server.send(
+                "PUT", "/collections/c/points", #"{"points":[{"id":1,"vector":[9,9,9,9],"payload":\#(payload)}]}"#)
             let cases: [(selector: String, shown: String)] = [
                 ("true", payload),
                 (#"["a.b"]"#, #"{"a":{"b":1}}"#),

@@ -75,7 +75,8 @@ import Testing
             try await server.fill()
             let expected = MoveRequest(collection: "c", shard: ShardNumber(0), from: NodeID(1), to: NodeID(2))
             let moved = try await server.send(
-                "POST", "/collections/c/cluster", #"{"move_shard":{"shard_id":0,"from_peer_id":1,"to_peer_id":2,"method":"snapshot"}}"#)
+                "POST", "/collections/c/cluster",
+                #"{"move_shard":{"shard_id":0,"from_peer_id":1,"to_peer_id":2,"method":"snapshot"}}"#)
             #expect(moved.resultText == "true")
             let ours = try await server.send("POST", "/shoal/move", #"{"collection":"c","shard":0,"from":1,"to":2}"#)
             #expect((ours.result as? [String: Any])?["state"] as? String == "planned")

@@ -7,7 +7,8 @@ extension TestServer {
         let created = try await send("PUT", "/collections/c", #"{"vectors":{"size":4,"distance":"\#(distance)"}}"#)
         #expect(created.status == 200)
         let points = (1...10).map { #"{"id":\#($0),"vector":[\#($0),1,0.5,0.25],"payload":{"n":\#($0)}}"# }
-        let written = try await send("PUT", "/collections/c/points?wait=true", #"{"points":[\#(points.joined(separator: ","))]}"#)
+        let written = try await send(
+            "PUT", "/collections/c/points?wait=true", #"{"points":[\#(points.joined(separator: ","))]}"#)
         #expect(written.status == 200)
     }
 

@@ -67,7 +67,8 @@ struct TestServer: Sendable {
     }
 
     func send(_ method: String, _ path: String, bytes: [UInt8], headers: [String] = []) async throws -> Answer {
-        var head = "\(method) \(path) HTTP/1.1\r\nHost: shoal\r\nConnection: close\r\nContent-Length: \(bytes.count)\r\n"
+        var head =
+            "\(method) \(path) HTTP/1.1\r\nHost: shoal\r\nConnection: close\r\nContent-Length: \(bytes.count)\r\n"
         for header in headers { head += header + "\r\n" }
         let text = try await exchange([Array((head + "\r\n").utf8) + bytes])
         return try parse(text)
