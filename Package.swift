@@ -80,6 +80,11 @@ let package = Package(
             ] + nio,
             swiftSettings: swiftSettings),
 
+        // Not a product that users get: a peer of Benchmarks/index/compare.py.
+        .executableTarget(
+            name: "index-benchmark", dependencies: ["VectorIndex"], path: "Benchmarks/index",
+            exclude: ["compare.py", "hnswlib_peer.py"], swiftSettings: swiftSettings),
+
         tests("DataModelTests", ["DataModel"]),
         tests("LMDBTests", ["LMDB"]),
         tests("VectorIndexTests", ["VectorIndex", "CKernels", "DataModel"]),

@@ -99,8 +99,10 @@ extension HNSWGraph {
                 walk.searchLayer(layer, ef: parameters.efConstruct, filter: .all(bound: bound), scratch: &scratch)
                 let count = selection.takeCandidates(from: &scratch.results, for: slot, salt: salt)
                 if count > 0 { nearest = Candidate(key: selection.candidates[0]) }
+                // Measured on 117,659 x 384: with the pruned ones recall@10 at ef 40 is 0.951 instead of 0.948 at the
+                // same speed; keeping them in full lists too costs more time than it brings recall.
                 counts[layer] = selection.select(
-                    count, limit: parameters.m, salt: salt, into: chosen + layer * capacity)
+                    count, limit: parameters.m, keepsPruned: true, salt: salt, into: chosen + layer * capacity)
             }
         }
         for layer in 0...top { write(chosen + layer * capacity, count: counts[layer], to: slot, level: layer) }
@@ -152,7 +154,7 @@ extension HNSWGraph {
                 count += 1
                 let salt = UInt32(truncatingIfNeeded: hash(of: new) ^ hash(of: slot))
                 selection.sortCandidates(slots, count: count, around: vector, salt: salt)
-                let kept = selection.select(count, limit: capacity, salt: salt, into: slots)
+                let kept = selection.select(count, limit: capacity, keepsPruned: false, salt: salt, into: slots)
                 write(slots, count: kept, to: slot, level: level)
             }
         }

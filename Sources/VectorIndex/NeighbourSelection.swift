@@ -6,7 +6,7 @@ struct NeighbourSelection {
     /// Candidates by key, nearest first.
     let candidates: UnsafeMutablePointer<UInt64>
     private let selected: UnsafeMutablePointer<Slot>
-    private let tied: UnsafeMutablePointer<Slot>
+    private let left: UnsafeMutablePointer<Slot>
     private let distances: UnsafeMutablePointer<Float>
     private var heap: KeyHeap
 
@@ -15,7 +15,7 @@ struct NeighbourSelection {
         self.view = view
         candidates = .allocate(capacity: maximumCandidates)
         selected = .allocate(capacity: maximumCandidates)
-        tied = .allocate(capacity: maximumCandidates)
+        left = .allocate(capacity: maximumCandidates)
         distances = .allocate(capacity: maximumCandidates)
         heap = KeyHeap(capacity: maximumCandidates)
     }
@@ -23,7 +23,7 @@ struct NeighbourSelection {
     func destroy() {
         candidates.deallocate()
         selected.deallocate()
-        tied.deallocate()
+        left.deallocate()
         distances.deallocate()
         heap.destroy()
     }
@@ -33,9 +33,12 @@ struct NeighbourSelection {
     /// A candidate is taken if it is nearer to the row than to every neighbour taken before: so links go out in all
     /// directions, and a cluster does not close itself off. Those that are equally near, which means that vectors are
     /// equal, fill the room that is left: so equal vectors keep each other reachable and still have links to others.
+    /// - Parameter keepsPruned: the paper's keepPrunedConnections: whether the nearest of the others fill it too.
     /// - Returns: how many were chosen.
-    func select(_ count: Int, limit: Int, salt: UInt32, into chosen: UnsafeMutablePointer<Slot>) -> Int {
-        var (chosenCount, tiedCount) = (0, 0)
+    func select(
+        _ count: Int, limit: Int, keepsPruned: Bool, salt: UInt32, into chosen: UnsafeMutablePointer<Slot>
+    ) -> Int {
+        var (chosenCount, leftCount) = (0, 0)
         for index in 0..<count {
             if chosenCount == limit { break }
             let candidate = Candidate(key: candidates[index])
@@ -44,14 +47,14 @@ struct NeighbourSelection {
             case .apart:
                 chosen[chosenCount] = slot
                 chosenCount &+= 1
-            case .tied:
-                tied[tiedCount] = slot
-                tiedCount &+= 1
-            case .nearer: break
+            case .nearer where !keepsPruned: break
+            case .nearer, .tied:
+                left[leftCount] = slot
+                leftCount &+= 1
             }
         }
-        for index in 0..<min(tiedCount, limit - chosenCount) {
-            chosen[chosenCount] = tied[index]
+        for index in 0..<min(leftCount, limit - chosenCount) {
+            chosen[chosenCount] = left[index]
             chosenCount &+= 1
         }
         return chosenCount
