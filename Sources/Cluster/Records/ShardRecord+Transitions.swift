@@ -56,7 +56,7 @@ extension ShardRecord {
     /// Makes an in-sync replica the primary, and takes the in-sync replicas on `dead` nodes out of the set.
     ///
     /// - Precondition: `target` is in sync and not dead.
-    func failingOver(to target: NodeID, dead: Set<NodeID>) -> ShardRecord {
+    package func failingOver(to target: NodeID, dead: Set<NodeID>) -> ShardRecord {
         precondition(isInSync(target) && !dead.contains(target))
         var record = self
         record.primary = target

@@ -1,0 +1,58 @@
+import Cluster
+import DataModel
+import Foundation
+import Logging
+
+/// Takes the controller's role when it is free, and carries out what the controller decides while this node has it.
+struct ControllerLoop: Sendable {
+    /// How often the controller looks at the cluster when nothing changes: some decisions come with time alone.
+    private static let interval: Duration = .milliseconds(100)
+
+    let node: NodeID
+    let cache: ClusterStateCache
+    let keeper: LeaseKeeper
+    let logger: Logger
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            // Two wake-ups that never overlap: both feed one stream.
+            let (wakeups, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+            group.addTask {
+                for await _ in cache.updates() { continuation.yield() }
+            }
+            group.addTask {
+                while (try? await Task.sleep(for: Self.interval)) != nil { continuation.yield() }
+                continuation.finish()
+            }
+            for await _ in wakeups {
+                if Task.isCancelled { break }
+                await step()
+            }
+            group.cancelAll()
+        }
+    }
+
+    private func step() async {
+        guard let lease = keeper.id else { return }
+        let state = cache.current
+        do throws(ControlStoreError) {
+            guard let controller = state.controller?.value else {
+                let outcome = try await cache.store.compareAndSwap(
+                    ControlKey.controller, expected: nil, value: ControllerRecord(node: node).encoded, lease: lease)
+                if case .committed = outcome { logger.info("This node is the controller now") }
+                return
+            }
+            guard controller.node == node else { return }
+            for action in Controller.reconcile(state, as: node, now: Date().timeIntervalSince1970) {
+                guard keeper.lease.holds else { return }
+                let outcome = try await cache.store.transaction(guards: action.guards, mutations: action.mutations)
+                if case .committed = outcome { logger.info("\(action.summary)") }
+            }
+        } catch .leaseExpired {
+            // The keeper takes a new one.
+        } catch {
+            logger.warning("The controller cannot reach the control store: \(error)")
+        }
+    }
+}

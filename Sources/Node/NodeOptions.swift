@@ -1,0 +1,42 @@
+package import Cluster
+package import DataModel
+import Foundation
+package import Shard
+
+/// What a node is told at its start.
+package struct NodeOptions: Sendable {
+    package var id: NodeID
+    /// This node's own folder. Made when it is missing; refused when it is another node's or another cluster's.
+    package var dataFolder: String
+    /// `host:port` as clients reach it; shown by the cluster's status.
+    package var httpAddress: String
+    /// Bound, and told to the other nodes.
+    package var rpcHost: String
+    /// 0: the system chooses.
+    package var rpcPort: Int
+    /// For how long the node counts as alive after its last sign of life, when its process does not end.
+    package var leaseTTL: Duration
+    package var replication: ReplicationOptions
+    package var shard: ShardOptions
+    package var searchThreads: Int
+    package var indexingThreads: Int
+
+    package init(
+        id: NodeID, dataFolder: String, httpAddress: String, rpcHost: String, rpcPort: Int,
+        leaseTTL: Duration = .seconds(3), replication: ReplicationOptions = ReplicationOptions(),
+        shard: ShardOptions = ShardOptions(),
+        searchThreads: Int = ProcessInfo.processInfo.activeProcessorCount,
+        indexingThreads: Int = ProcessInfo.processInfo.activeProcessorCount
+    ) {
+        self.id = id
+        self.dataFolder = dataFolder
+        self.httpAddress = httpAddress
+        self.rpcHost = rpcHost
+        self.rpcPort = rpcPort
+        self.leaseTTL = leaseTTL
+        self.replication = replication
+        self.shard = shard
+        self.searchThreads = searchThreads
+        self.indexingThreads = indexingThreads
+    }
+}

@@ -1,0 +1,91 @@
+import Cluster
+import Coordinator
+import DataModel
+import RPC
+
+/// Finds replicas for the coordinator and for primaries: on this node directly, elsewhere over RPC.
+struct NodeRouter: ShardRouter {
+    let node: NodeID
+    let replicas: HostedReplicas
+    let peers: Peers
+
+    func service(for shard: ShardID, on target: NodeID) -> any ShardService {
+        if target == node { return LocalShard(id: shard, replicas: replicas) }
+        guard let peer = peers.peer(target) else { return UnknownNode(node: target) }
+        return peer.shard(shard)
+    }
+}
+
+/// The other nodes at the addresses that they have in the cluster's state.
+struct Peers: Sendable {
+    let cache: ClusterStateCache
+    let pool: PeerPool
+
+    /// Nil when no such node ever joined.
+    func peer(_ id: NodeID) -> Peer? {
+        guard let record = cache.current.nodes[id]?.value else { return nil }
+        return pool.peer(node: id, host: record.rpcHost, port: record.rpcPort)
+    }
+
+    func backup(of shard: ShardID, on node: NodeID) -> any ReplicaService {
+        guard let peer = peer(node) else { return UnknownNode(node: node) }
+        return peer.replica(shard)
+    }
+}
+
+/// A replica on this node, which may not be there yet.
+private struct LocalShard: ShardService {
+    let id: ShardID
+    let replicas: HostedReplicas
+
+    func search(
+        _ searches: [SearchRequest], context: RequestContext
+    ) async throws(ShardError) -> [[ScoredPoint]] {
+        try await replicas.replica(on: id).search(searches, context: context)
+    }
+
+    func retrieve(_ request: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record] {
+        try await replicas.replica(on: id).retrieve(request, context: context)
+    }
+
+    func scroll(_ request: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record] {
+        try await replicas.replica(on: id).scroll(request, context: context)
+    }
+
+    func count(context: RequestContext) async throws(ShardError) -> UInt64 {
+        try await replicas.replica(on: id).count(context: context)
+    }
+
+    func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
+        try await replicas.replica(on: id).write(operation, context: context)
+    }
+
+    func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {
+        try await replicas.replica(on: id).status(deadline: deadline)
+    }
+}
+
+/// Stands for the replicas of a node whose address nobody knows.
+private struct UnknownNode: ShardService, ReplicaService {
+    let node: NodeID
+
+    private var failure: ShardError { .unreachable(reason: "node \(node) never joined the cluster") }
+
+    func search(_: [SearchRequest], context: RequestContext) async throws(ShardError) -> [[ScoredPoint]] {
+        throw failure
+    }
+    func retrieve(_: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record] { throw failure }
+    func scroll(_: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record] { throw failure }
+    func count(context: RequestContext) async throws(ShardError) -> UInt64 { throw failure }
+    func write(_: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt { throw failure }
+    func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus { throw failure }
+    func openReplica(context: RequestContext) async throws(ShardError) -> BackupState { throw failure }
+    func replicate(
+        _: [LogRecord], after: LogPosition, context: RequestContext
+    ) async throws(ShardError) -> BackupState { throw failure }
+    func beginSnapshot(_: SnapshotOffer, context: RequestContext) async throws(ShardError) { throw failure }
+    func receiveSnapshot(_: SnapshotChunk, context: RequestContext) async throws(ShardError) { throw failure }
+    func finishSnapshot(
+        transfer: UInt64, checksums: [String: UInt64], context: RequestContext
+    ) async throws(ShardError) -> BackupState { throw failure }
+}

@@ -1,0 +1,138 @@
+import Cluster
+import DataModel
+import Logging
+import RPC
+import Shard
+import Synchronization
+
+/// The replicas on this node: opens those that the map gives to it, closes and removes those that it takes away.
+final class HostedReplicas: ReplicaHost {
+    /// The pace of everything that happens by time: timeouts of backups, deadlines of writes, retries.
+    private static let tick: Duration = .milliseconds(50)
+
+    private struct State {
+        var replicas: [ShardID: LocalReplica] = [:]
+        /// Being closed and deleted; a replica that is assigned anew waits for that.
+        var leaving: Set<ShardID> = []
+        var isClosed = false
+        var followed: Revision?
+        var isSwept = false
+    }
+
+    private let environment: ReplicaEnvironment
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    init(environment: ReplicaEnvironment) {
+        self.environment = environment
+        logger = environment.logger
+    }
+
+    // MARK: - Looking up
+
+    /// - Throws: `notHosted` when the map gives this node no replica of the shard.
+    func replica(on id: ShardID) async throws(ShardError) -> LocalReplica {
+        if let replica = state.withLock({ $0.replicas[id] }) { return replica }
+        // It may have been assigned a moment ago.
+        follow(try await environment.freshState())
+        guard let replica = state.withLock({ $0.replicas[id] }) else { throw .notHosted(id) }
+        return replica
+    }
+
+    func shard(_ id: ShardID) async throws(ShardError) -> any ShardService { try await replica(on: id) }
+
+    func replica(_ id: ShardID) async throws(ShardError) -> any ReplicaService { try await replica(on: id) }
+
+    var all: [LocalReplica] { state.withLock { Array($0.replicas.values) } }
+
+    // MARK: - Following the map
+
+    /// Runs until the task is cancelled.
+    func run() async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for await state in self.environment.cache.updates() { self.follow(state) }
+            }
+            group.addTask {
+                while (try? await Task.sleep(for: Self.tick)) != nil {
+                    for replica in self.all { replica.tick() }
+                    await self.sweepOnce()
+                }
+            }
+        }
+    }
+
+    /// Opens and follows what the state gives to this node; lets go of the rest.
+    func follow(_ current: ClusterState) {
+        let node = environment.node
+        let (opened, followed, gone) = state.withLock { state -> ([LocalReplica], [LocalReplica], [LocalReplica]) in
+            guard !state.isClosed, state.followed.map({ $0 <= current.revision }) ?? true else { return ([], [], []) }
+            state.followed = current.revision
+            var opened: [LocalReplica] = []
+            for (collection, shards) in current.shards {
+                guard let record = current.collection(collection)?.value else { continue }
+                for (number, shard) in shards where shard.value.replica(on: node) != nil {
+                    let id = ShardID(collection: collection, number: number)
+                    guard state.replicas[id] == nil else { continue }
+                    let replica = LocalReplica(id, collection: record, environment: environment)
+                    state.replicas[id] = replica
+                    opened.append(replica)
+                }
+            }
+            let gone = state.replicas.values.filter { replica in
+                current.shard(replica.id)?.value.replica(on: node) == nil
+                    && state.leaving.insert(replica.id).inserted
+            }
+            return (opened, Array(state.replicas.values), gone)
+        }
+        for replica in opened { Task { await replica.open() } }
+        for replica in followed { replica.follow(current) }
+        for replica in gone { Task { await self.letGo(of: replica) } }
+    }
+
+    /// Closes and deletes a replica, but only by the newest state: on an old one nothing is ever deleted.
+    private func letGo(of replica: LocalReplica) async {
+        let current = try? await environment.freshState()
+        if let current, isUnnamed(replica.id, in: current) {
+            await replica.remove()
+            state.withLock { $0.replicas[replica.id] = nil }
+        }
+        state.withLock { _ = $0.leaving.remove(replica.id) }
+        if let current { follow(current) }
+    }
+
+    private func isUnnamed(_ id: ShardID, in current: ClusterState) -> Bool {
+        // A record that this version cannot read counts as absent elsewhere; here that would cost data.
+        guard current.cluster != nil, current.unreadableKeys.isEmpty else { return false }
+        if let record = current.shard(id)?.value { return record.replica(on: environment.node) == nil }
+        return current.collection(id.collection).map { $0.value.state == .deleting } ?? true
+    }
+
+    /// Once after the start: removes what was left on disk when the map changed while the node was down.
+    private func sweepOnce() async {
+        guard !state.withLock({ $0.isSwept }), let current = try? await environment.freshState() else { return }
+        state.withLock { $0.isSwept = true }
+        for id in environment.folder.replicas() where isUnnamed(id, in: current) {
+            guard state.withLock({ $0.replicas[id] == nil }) else { continue }
+            do throws(FileError) {
+                try environment.folder.removeReplica(id)
+                logger.info("Removed the replica \(id), which no record names any more")
+            } catch {
+                logger.warning("The replica \(id) is left over: \(error)")
+            }
+        }
+    }
+
+    // MARK: - Closing
+
+    /// Stores and closes all replicas; none is opened any more.
+    func close() async {
+        let replicas = state.withLock { state in
+            state.isClosed = true
+            return Array(state.replicas.values)
+        }
+        await withTaskGroup(of: Void.self) { group in
+            for replica in replicas { group.addTask { await replica.close() } }
+        }
+    }
+}

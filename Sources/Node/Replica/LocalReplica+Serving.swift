@@ -1,0 +1,78 @@
+import Cluster
+import DataModel
+import Shard
+import Synchronization
+
+extension LocalReplica: ShardService {
+    func search(
+        _ searches: [SearchRequest], context: RequestContext
+    ) async throws(ShardError) -> [[ScoredPoint]] {
+        try await serving(context) { (shard) throws(ShardError) in
+            try await shard.search(searches, deadline: context.deadline)
+        }
+    }
+
+    func retrieve(_ request: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record] {
+        try await serving(context) { (shard) throws(ShardError) in
+            try await shard.retrieve(request, deadline: context.deadline)
+        }
+    }
+
+    func scroll(_ request: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record] {
+        try await serving(context) { (shard) throws(ShardError) in
+            try await shard.scroll(request, deadline: context.deadline)
+        }
+    }
+
+    func count(context: RequestContext) async throws(ShardError) -> UInt64 {
+        try await serving(context) { (shard) throws(ShardError) in shard.count() }
+    }
+
+    func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
+        try checkEpoch(context, try await servingRecord())
+        let shell = state.withLock { $0.shell }
+        guard let shell, !shell.isOver else {
+            _ = try shard()
+            throw cachedPrimary == node ? .notServing(reason: "the primary is taking over") : .notPrimary
+        }
+        let receipt = try await shell.write(operation, deadline: context.deadline)
+        // The process may have been stopped in between, and another primary may have taken over since.
+        guard try await servingRecord().primary == node else { throw .notPrimary }
+        return receipt
+    }
+
+    func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus { try shard().status() }
+
+    private var cachedPrimary: NodeID? { environment.cache.current.shard(id)?.value.primary }
+
+    // MARK: - The right to answer
+
+    /// Does the work only as an in-sync replica of a node with a lease, which is made sure of before and after: before,
+    /// so that every write acknowledged until then is in the answer; after, since the process may have been stopped for
+    /// long in between.
+    private func serving<Answer>(
+        _ context: RequestContext, _ work: (Shard) async throws(ShardError) -> Answer
+    ) async throws(ShardError) -> Answer {
+        try checkEpoch(context, try await servingRecord())
+        let answer = try await work(try shard())
+        _ = try await servingRecord()
+        return answer
+    }
+
+    /// The shard's record, by which this replica may answer.
+    ///
+    /// - Throws: `notServing` without a lease or outside the in-sync set, `notHosted`.
+    private func servingRecord() async throws(ShardError) -> ShardRecord {
+        guard environment.lease.holds else { throw .notServing(reason: "node \(node) holds no lease") }
+        let current = try await environment.freshState()
+        guard let record = current.shard(id)?.value, let replica = record.replica(on: node) else {
+            throw .notHosted(id)
+        }
+        guard replica.state == .inSync else { throw .notServing(reason: "the replica is catching up") }
+        return record
+    }
+
+    private func checkEpoch(_ context: RequestContext, _ record: ShardRecord) throws(ShardError) {
+        if context.epoch < record.epoch { throw .staleEpoch(current: record.epoch) }
+    }
+}

@@ -1,0 +1,240 @@
+import Cluster
+import DataModel
+import Logging
+import Shard
+import Synchronization
+
+/// What all replicas of a node share.
+struct ReplicaEnvironment: Sendable {
+    let node: NodeID
+    let cache: ClusterStateCache
+    let lease: LeaseGuard
+    let folder: DataFolder
+    let options: ShardOptions
+    let runtime: ShardRuntime
+    let primary: PrimaryEnvironment
+    let logger: Logger
+
+    /// The state of the cluster, no older than the call.
+    func freshState() async throws(ShardError) -> ClusterState {
+        do {
+            return try await cache.refreshIfStale()
+        } catch {
+            throw .notServing(reason: error.description)
+        }
+    }
+}
+
+/// One replica on this node: opens the shard, follows its record, and answers coordinators and primaries.
+///
+/// `LocalReplica+Serving` is the face towards coordinators, `LocalReplica+Backup` towards the primary,
+/// `LocalReplica+Healing` what happens when the data is damaged or gone.
+final class LocalReplica: Sendable {
+    enum Phase {
+        /// Its files are being opened, or replaced by a snapshot.
+        case opening
+        case open(Shard)
+        /// Opening failed for a reason that may pass; tried again at the time.
+        case failed(ShardError, retryAt: ContinuousClock.Instant)
+        /// The files are damaged or gone: nothing is served from them.
+        case damaged(reason: String)
+        case closed
+    }
+
+    struct State {
+        var phase = Phase.opening
+        var shell: PrimaryShell?
+        var receiver: SnapshotReceiver?
+        var liveNodes: Set<NodeID> = []
+        var isHealing = false
+    }
+
+    static let retryDelay: Duration = .milliseconds(500)
+    /// For searches that run when the shard is replaced or removed to end.
+    static let releasePatience: Duration = .seconds(15)
+
+    let id: ShardID
+    let collection: CollectionRecord
+    let environment: ReplicaEnvironment
+    let state = Mutex(State())
+    let logger: Logger
+
+    init(_ id: ShardID, collection: CollectionRecord, environment: ReplicaEnvironment) {
+        self.id = id
+        self.collection = collection
+        self.environment = environment
+        var logger = environment.logger
+        logger[metadataKey: "shard"] = "\(collection.name)/\(id.number)"
+        self.logger = logger
+    }
+
+    var node: NodeID { environment.node }
+    var folder: String { environment.folder.replica(id) }
+
+    /// The open shard.
+    ///
+    /// - Throws: `notServing` while it is not open, with the reason.
+    func shard() throws(ShardError) -> Shard {
+        let (shard, reason): (Shard?, String) = state.withLock { state in
+            switch state.phase {
+            case .open(let shard): (shard, "")
+            case .opening: (nil, "the replica is opening")
+            case .failed(let error, _): (nil, "the replica cannot be opened: \(error)")
+            case .damaged(let reason): (nil, reason)
+            case .closed: (nil, "the replica is closed")
+            }
+        }
+        guard let shard else { throw .notServing(reason: reason) }
+        return shard
+    }
+
+    // MARK: - Opening and closing
+
+    /// Opens the files; never throws, since the node goes on without this replica.
+    func open() async {
+        do throws(ShardError) {
+            let shard = try await openFiles()
+            let isWanted = state.withLock { state in
+                guard case .opening = state.phase else { return false }
+                state.phase = .open(shard)
+                return true
+            }
+            guard isWanted else { return await shard.close() }
+            logger.info("Opened at sequence \(shard.position.sequence)")
+            follow(environment.cache.current)
+        } catch {
+            state.withLock { state in
+                guard case .opening = state.phase else { return }
+                if case .corrupted(let reason) = error {
+                    state.phase = .damaged(reason: "damaged data: \(reason)")
+                } else {
+                    state.phase = .failed(error, retryAt: .now + Self.retryDelay)
+                }
+            }
+            logger.error("The replica cannot be opened: \(error)")
+        }
+    }
+
+    private func openFiles() async throws(ShardError) -> Shard {
+        let current = try await environment.freshState()
+        guard let record = current.shard(id)?.value, record.replica(on: node) != nil else { throw .notHosted(id) }
+        // The files of an in-sync replica exist from the collection's creation on: without them an empty shard would
+        // pass for one that holds every write.
+        let mayBeNew = !record.isInSync(node) || current.collection(id.collection)?.value.state == .creating
+        let (folder, schema, options) = (folder, ShardSchema(collection.config), environment.options)
+        let (runtime, logger, collections) = (environment.runtime, logger, environment.folder.collections)
+        return try await Blocking.run { () throws(ShardError) in
+            do throws(FileError) {
+                try SnapshotInstall(folder: folder).recover()
+                try Files.createFolder(collections)
+            } catch {
+                throw ShardError(error)
+            }
+            guard mayBeNew || Files.exists("\(folder)/points/data.mdb") else {
+                throw .corrupted(reason: "\(folder) is gone")
+            }
+            return try Shard.open(
+                folder: folder, schema: schema, options: options, runtime: runtime, logger: logger)
+        }
+    }
+
+    /// Stores what is in memory and closes the files. The replica answers nothing from then on.
+    func close() async {
+        guard let shard = takeShard(leaving: .closed) else { return }
+        await shard.close()
+    }
+
+    /// Takes the shard out of service: its shell ends, new requests are refused.
+    func takeShard(leaving phase: Phase) -> Shard? {
+        let (shard, shell): (Shard?, PrimaryShell?) = state.withLock { state in
+            let shell = state.shell
+            state.shell = nil
+            var shard: Shard?
+            if case .open(let open) = state.phase { shard = open }
+            state.phase = phase
+            return (shard, shell)
+        }
+        shell?.end()
+        return shard
+    }
+
+    /// Waits until nobody uses the closed shard's files any more: LMDB must not open others of the same path before.
+    func waitUntilReleased() async throws(ShardError) {
+        let deadline = Deadline.after(Self.releasePatience)
+        while Shard.isOpen(folder: folder) {
+            guard !deadline.isPast, (try? await Task.sleep(for: .milliseconds(5))) != nil else {
+                throw .storage(reason: "the files in \(folder) are still in use")
+            }
+        }
+    }
+
+    /// Removes the replica's files, after its record went away.
+    func remove() async {
+        await close()
+        do throws(ShardError) {
+            try await waitUntilReleased()
+            try await Blocking.run { [environment, id] () throws(ShardError) in
+                do throws(FileError) {
+                    try environment.folder.removeReplica(id)
+                } catch {
+                    throw ShardError(error)
+                }
+            }
+            logger.info("Removed the replica, which no record names any more")
+        } catch {
+            logger.warning("The replica's files are left over: \(error)")
+        }
+    }
+
+    // MARK: - Following the record
+
+    /// Takes in a newer state of the cluster: becomes the primary, tells the primary's shell, heals what is damaged.
+    func follow(_ current: ClusterState) {
+        guard let record = current.shard(id) else { return }
+        let live = current.liveNodes
+        let shell = state.withLock { state in
+            if let shell = state.shell, shell.isOver {
+                shell.end()
+                state.shell = nil
+            }
+            return state.shell
+        }
+        if let shell {
+            shell.recordChanged(record)
+            let isNews = state.withLock { state in
+                defer { state.liveNodes = live }
+                return state.liveNodes != live
+            }
+            if isNews { shell.liveNodesChanged(live) }
+        } else if record.value.primary == node {
+            becomePrimary(record, live: live)
+        }
+        healIfNeeded(record)
+    }
+
+    private func becomePrimary(_ record: Stored<ShardRecord>, live: Set<NodeID>) {
+        let shell: PrimaryShell? = state.withLock { state in
+            guard case .open(let shard) = state.phase, state.shell == nil else { return nil }
+            let shell = PrimaryShell(
+                record: record, shard: shard, writeConsistencyFactor: collection.config.writeConsistencyFactor,
+                liveNodes: live, environment: environment.primary)
+            state.shell = shell
+            state.liveNodes = live
+            return shell
+        }
+        guard let shell else { return }
+        logger.info("Primary in epoch \(record.value.epoch) at sequence \(shell.shard.position.sequence)")
+        shell.begin()
+    }
+
+    /// To be called about every 50 ms.
+    func tick() {
+        state.withLock { $0.shell }?.tick()
+        let retries = state.withLock { state in
+            guard case .failed(_, let retryAt) = state.phase, retryAt <= .now else { return false }
+            state.phase = .opening
+            return true
+        }
+        if retries { Task { await open() } }
+    }
+}

@@ -1,0 +1,91 @@
+import Cluster
+import DataModel
+import Logging
+import Shard
+
+extension PrimaryShell {
+    /// An answer to the handshake takes no work: a backup that needs longer is hung.
+    private static let openTimeout: Duration = .seconds(2)
+
+    func perform(_ action: PrimaryAction) {
+        switch action {
+        case .open(let node): Task { await self.open(node) }
+        case .send(let node, let position): Task { await self.send(to: node, after: position) }
+        case .sendSnapshot(let node): Task { await self.sendSnapshot(to: node) }
+        case .compareAndSwap(let expected, let record): Task { await self.swap(expected, record) }
+        case .refreshRecord: Task { await self.refreshRecord() }
+        case .acknowledge, .rejectPending: break
+        case .stepDown(let reason):
+            environment.logger.info("Stepped down as primary of \(id): \(reason)")
+        }
+    }
+
+    func context(timeout: Duration) -> RequestContext {
+        RequestContext(epoch: record.epoch, deadline: .after(timeout))
+    }
+
+    private func open(_ node: NodeID) async {
+        do throws(ShardError) {
+            let state = try await environment.backup(id, node).openReplica(context: context(timeout: Self.openTimeout))
+            feed(.backupOpened(node, state, epochHere: epochHere(of: state.position.sequence)))
+        } catch {
+            feed(.backupFailed(node, BackupFailure(error)))
+        }
+    }
+
+    private func epochHere(of sequence: SequenceNumber) -> Epoch? {
+        sequence == .zero ? LogPosition.start.epoch : shard.epoch(of: sequence)
+    }
+
+    private func send(to node: NodeID, after position: LogPosition) async {
+        do throws(ShardError) {
+            guard let records = try shard.logRecords(after: position.sequence, maxBytes: Self.batchBytes) else {
+                return feed(.logTrimmed(node))
+            }
+            let state = try await environment.backup(id, node).replicate(
+                records, after: position, context: context(timeout: environment.options.replicationTimeout))
+            feed(.backupAcked(node, state))
+        } catch {
+            feed(.backupFailed(node, BackupFailure(error)))
+        }
+    }
+
+    private func swap(_ expected: Revision, _ record: ShardRecord) async {
+        do throws(ControlStoreError) {
+            let outcome = try await environment.cache.store.compareAndSwap(
+                ControlKey.shard(id), expected: expected, value: record.encoded)
+            switch outcome {
+            case .committed(let revision):
+                environment.logger.info(
+                    "Shard \(id): epoch \(record.epoch), primary \(record.primary), in sync \(record.inSync)")
+                feed(.recordChanged(Stored(record, revision: revision)))
+                // Requests that are answered from now on are checked against the new record.
+                try await environment.cache.refreshIfStale()
+            case .conflict:
+                await refreshRecord()
+                feed(.swapFailed(reason: "the record was changed by another node"))
+            }
+        } catch {
+            feed(.swapFailed(reason: error.description))
+        }
+    }
+
+    private func refreshRecord() async {
+        do throws(ControlStoreError) {
+            feed(.recordChanged(try await environment.cache.refreshIfStale().shard(id)))
+        } catch {
+            environment.logger.warning("Shard \(id): the record cannot be read: \(error)")
+        }
+    }
+
+    private func sendSnapshot(to node: NodeID) async {
+        let sender = SnapshotSender(shell: self, node: node)
+        do throws(ShardError) {
+            feed(.snapshotInstalled(node, try await sender.run()))
+        } catch {
+            environment.logger.warning("Shard \(id): the snapshot for node \(node) failed: \(error)")
+            feed(.backupFailed(node, BackupFailure(error)))
+        }
+        setCopyFloor(nil, for: node)
+    }
+}

@@ -1,0 +1,41 @@
+import DataModel
+
+/// A node's data on disk.
+///
+/// ```
+/// <data>/node.json                                     whose folder this is
+/// <data>/collections/<collection id>/<shard>/          a replica: points/data.mdb, index/data.mdb
+/// <data>/collections/<collection id>/<shard>.incoming/ a snapshot being received
+/// <data>/collections/<collection id>/<shard>.old/      what a received snapshot has replaced
+/// <data>/transfers/<transfer>/                         snapshots being sent
+/// ```
+struct DataFolder: Sendable {
+    let path: String
+
+    var identityFile: String { "\(path)/node.json" }
+    var collections: String { "\(path)/collections" }
+    var transfers: String { "\(path)/transfers" }
+
+    func replica(_ shard: ShardID) -> String { "\(collections)/\(shard.collection)/\(shard.number)" }
+    func transfer(_ id: UInt64) -> String { "\(transfers)/\(String(id, radix: 16))" }
+
+    /// The replicas that have anything on disk, whole or in pieces.
+    func replicas() -> Set<ShardID> {
+        var found: Set<ShardID> = []
+        for collection in Files.names(in: collections) {
+            for name in Files.names(in: "\(collections)/\(collection)") {
+                guard let number = name.split(separator: ".").first.flatMap({ UInt32($0) }) else { continue }
+                found.insert(ShardID(collection: CollectionID(collection), number: ShardNumber(number)))
+            }
+        }
+        return found
+    }
+
+    /// Removes all that is there of the replica, and the collection's folder with its last one.
+    func removeReplica(_ shard: ShardID) throws(FileError) {
+        let folder = replica(shard)
+        for suffix in ["", SnapshotInstall.incoming, SnapshotInstall.old] { try Files.remove(folder + suffix) }
+        let collection = "\(collections)/\(shard.collection)"
+        if Files.names(in: collection).isEmpty { try Files.remove(collection) }
+    }
+}

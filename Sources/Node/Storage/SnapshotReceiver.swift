@@ -1,0 +1,113 @@
+import CXXHash
+import DataModel
+import Glibc
+
+/// Takes the files of a snapshot into `<folder>.incoming`, checks them, and leaves them ready to be installed.
+///
+/// An actor, since a transfer is one message after another and none may overtake.
+actor SnapshotReceiver {
+    let offer: SnapshotOffer
+    private let install: SnapshotInstall
+    private var files: [String: (descriptor: Int32, path: String, received: UInt64)] = [:]
+
+    /// The files that a snapshot may have; anything else in an offer could name a path outside the folder.
+    private static let names: Set<String> = ["points", "index"]
+
+    init(_ offer: SnapshotOffer, into install: SnapshotInstall) {
+        self.offer = offer
+        self.install = install
+    }
+
+    deinit {
+        for file in files.values { close(file.descriptor) }
+    }
+
+    /// Makes the empty files.
+    func begin() throws(ShardError) {
+        guard Set(offer.files.map(\.name)).isSubset(of: Self.names) else {
+            throw .invalid(reason: "a snapshot of unknown files")
+        }
+        do throws(FileError) {
+            try Files.remove(install.incomingFolder)
+            for file in offer.files {
+                let folder = "\(install.incomingFolder)/\(file.name)"
+                try Files.createFolder(folder)
+                let path = "\(folder)/data.mdb"
+                let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+                guard descriptor >= 0 else { throw FileError(operation: "create \(path)", code: errno) }
+                files[file.name] = (descriptor, path, 0)
+            }
+        } catch {
+            throw ShardError(error)
+        }
+    }
+
+    func receive(_ chunk: SnapshotChunk) throws(ShardError) {
+        guard let file = files[chunk.file], let size = offer.files.first(where: { $0.name == chunk.file })?.bytes else {
+            throw .invalid(reason: "the snapshot has no file \(chunk.file)")
+        }
+        guard chunk.offset == file.received, chunk.offset + UInt64(chunk.bytes.count) <= size else {
+            throw .invalid(reason: "a chunk at \(chunk.offset) of \(chunk.file), where \(file.received) was expected")
+        }
+        do throws(FileError) {
+            try Files.write(chunk.bytes, at: chunk.offset, in: file.descriptor, path: file.path)
+        } catch {
+            throw ShardError(error)
+        }
+        files[chunk.file]?.received += UInt64(chunk.bytes.count)
+    }
+
+    /// Makes the files durable and compares their checksums.
+    ///
+    /// - Throws: `corrupted` when a file is not what was sent.
+    func finish(checksums: [String: UInt64]) async throws(ShardError) {
+        for file in offer.files {
+            guard let received = files[file.name], received.received == file.bytes else {
+                throw .invalid(reason: "the snapshot's file \(file.name) is not complete")
+            }
+            let checksum = try await Blocking.run { () throws(ShardError) in
+                guard fsync(received.descriptor) == 0 else {
+                    throw ShardError(FileError(operation: "sync \(received.path)", code: errno))
+                }
+                return try FileChecksum.xxh3(of: received.path)
+            }
+            guard checksum == checksums[file.name] else {
+                throw .corrupted(reason: "the snapshot's file \(file.name) arrived damaged")
+            }
+        }
+        for file in files.values { close(file.descriptor) }
+        files = [:]
+    }
+
+    /// Drops what came so far.
+    func abandon() {
+        for file in files.values { close(file.descriptor) }
+        files = [:]
+        try? Files.remove(install.incomingFolder)
+    }
+}
+
+enum FileChecksum {
+    /// XXH3 (64 bits) of the whole file, read through a mapping. Blocks for as long as the disk takes.
+    static func xxh3(of path: String) throws(ShardError) -> UInt64 {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw ShardError(FileError(operation: "open \(path)", code: errno)) }
+        defer { close(file) }
+        var info = stat()
+        guard fstat(file, &info) == 0 else { throw ShardError(FileError(operation: "stat \(path)", code: errno)) }
+        let size = Int(info.st_size)
+        guard size > 0 else { return shoal_xxh3(nil, 0) }
+        guard let bytes = mmap(nil, size, PROT_READ, MAP_PRIVATE, file, 0), bytes != MAP_FAILED else {
+            throw ShardError(FileError(operation: "map \(path)", code: errno))
+        }
+        defer { munmap(bytes, size) }
+        madvise(bytes, size, MADV_SEQUENTIAL)
+        return shoal_xxh3(bytes, size)
+    }
+}
+
+extension ShardError {
+    init(_ error: FileError) {
+        self = error.isOutOfSpace ? .outOfSpace(reason: error.description) : .storage(reason: error.description)
+    }
+}
