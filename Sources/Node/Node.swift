@@ -172,6 +172,7 @@ package final class Node: Service {
         await state.follower.value
         state.runtime.shutdown()
         await store.close()
+        state.lock.release()
         logger.info("Stopped")
     }
 
@@ -186,6 +187,7 @@ package final class Node: Service {
         state.follower.cancel()
         await state.follower.value
         state.runtime.shutdown()
+        state.lock.release()
     }
 
     private func stop(_ state: Running) async {

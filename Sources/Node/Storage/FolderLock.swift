@@ -1,19 +1,29 @@
 import Glibc
+import Synchronization
 
-/// Keeps a second process out of a data folder for as long as this one lives; the system frees the lock when it dies.
+/// Keeps a second process out of a data folder until it is released or this process dies.
 final class FolderLock: Sendable {
-    private let file: Int32
+    private let file: Mutex<Int32?>
 
-    /// - Throws: `NodeError.alreadyRunning` when another process holds the folder.
+    /// - Throws: `NodeError.alreadyRunning` when somebody else holds the folder.
     init(_ folder: DataFolder) throws(NodeError) {
         let path = "\(folder.path)/node.lock"
-        file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard file >= 0 else { throw .dataFolder(reason: "\(path): \(String(cString: strerror(errno)))") }
         guard flock(file, LOCK_EX | LOCK_NB) == 0 else {
             close(file)
             throw .alreadyRunning(reason: "another process runs on the data folder \(folder.path): stop it first")
         }
+        self.file = Mutex(file)
     }
 
-    deinit { close(file) }
+    deinit { release() }
+
+    func release() {
+        let held = file.withLock { file in
+            defer { file = nil }
+            return file
+        }
+        if let held { close(held) }
+    }
 }

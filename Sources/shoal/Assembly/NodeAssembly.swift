@@ -29,7 +29,7 @@ struct NodeAssembly {
         let application = makeApplication(
             database: node.database, defaults: defaults,
             metricsText: { PrometheusText.render(registry, process: ProcessMetrics.read(version: Shoal.version)) },
-            address: .hostname(endpoints.httpHost, port: endpoints.httpPort), logger: logger)
+            host: endpoints.httpHost, port: endpoints.httpPort, logger: logger)
         // Shut down in reverse order: no request comes in any more when the node closes its shards.
         var group = ServiceGroupConfiguration(
             services: [node, application], gracefulShutdownSignals: [.sigterm, .sigint, .sighup], logger: logger)

@@ -42,7 +42,7 @@ extension ClusterConfiguration {
         do {
             return try Yams.compose(yaml: yaml)
         } catch let error as YamlError {
-            throw ConfigurationError(yamlError: error, file: file)
+            throw ConfigurationError(yamlError: error, yaml: yaml, file: file)
         } catch {
             throw ConfigurationError(file: file, line: nil, keyPath: "", reason: "is not YAML: \(error)")
         }
@@ -182,16 +182,20 @@ extension ClusterConfiguration {
 
 extension ConfigurationError {
     /// A syntax error, with the line that libyaml names.
-    fileprivate init(yamlError: YamlError, file: String) {
+    fileprivate init(yamlError: YamlError, yaml: String, file: String) {
         switch yamlError {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
             let text = [context?.text, problem].compactMap { $0 }.joined(separator: ", ")
             self.init(file: file, line: mark.line, keyPath: "", reason: "is not YAML: \(text)")
         case .duplicatedKeysInMapping(let duplicates, let context):
-            self.init(
-                file: file, line: context.mark.line, keyPath: duplicates.sorted().joined(separator: ", "),
-                reason: "is set more than once")
+            // libyaml names the mapping's first line; the key's second line is where the mistake is.
+            let key = duplicates.min() ?? ""
+            let lines = yaml.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+                .dropFirst(context.mark.line - 1)
+                .filter { $0.element.drop { $0 == " " }.hasPrefix("\(key):") }
+            let line = lines.dropFirst().first.map { $0.offset + 1 } ?? context.mark.line
+            self.init(file: file, line: line, keyPath: key, reason: "is set more than once")
         default:
             self.init(file: file, line: nil, keyPath: "", reason: "is not YAML: \(yamlError)")
         }

@@ -69,7 +69,7 @@ package struct ClusterInspection: Sendable, Encodable {
         if let record {
             views = record.nodes.map { view(of: $0, supervised: record.supervisor.isRunning, in: folder) }
         } else {
-            views = try configuration().nodes.map { view(of: $0, in: folder) }
+            views = try unsupervised(in: folder, configuration)
         }
         let probed = await withTaskGroup(of: NodeView.self) { group in
             for view in views { group.addTask { await probing(view) } }
@@ -91,6 +91,24 @@ package struct ClusterInspection: Sendable, Encodable {
             dataFolder: node.dataFolder, logFile: node.logFile,
             state: process != nil ? .starting : willRestart ? .restarting : .down, restarts: node.restarts,
             detail: process == nil ? node.detail : "")
+    }
+
+    /// The nodes of the configuration; without one, those that run here all the same, as after `shoal serve`.
+    private static func unsupervised(
+        in folder: ClusterFolder, _ configuration: () throws -> ClusterConfiguration
+    ) throws -> [NodeView] {
+        do {
+            return try configuration().nodes.map { view(of: $0, in: folder) }
+        } catch {
+            let running = folder.nodesWithData.compactMap { id in folder.runningProcess(of: id).map { (id, $0) } }
+            if running.isEmpty { throw error }
+            return running.map { id, process in
+                NodeView(
+                    id: id.rawValue, pid: process.process.pid, httpURL: process.httpURL,
+                    rpcAddress: process.rpcAddress, dataFolder: folder.node(id), logFile: folder.log(of: id),
+                    state: .starting, restarts: 0, detail: "")
+            }
+        }
     }
 
     private static func view(of node: ClusterConfiguration.Endpoints, in folder: ClusterFolder) -> NodeView {

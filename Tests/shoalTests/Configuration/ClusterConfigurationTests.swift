@@ -1,0 +1,119 @@
+import Cluster
+import DataModel
+import Foundation
+import Shard
+import Testing
+import shoal
+
+@Suite struct ClusterConfigurationTests {
+    @Test func anEmptyFileMeansTheDefaults() throws {
+        for yaml in ["", "# nothing\n", "cluster:\nstorage:\n"] {
+            #expect(values(of: try ClusterConfiguration(yaml: yaml, file: "c")) == values(of: ClusterConfiguration()))
+        }
+    }
+
+    @Test func theFileOfTheRepositoryStatesEveryDefault() throws {
+        var root = URL(filePath: #filePath)
+        for _ in 0..<4 { root.deleteLastPathComponent() }
+        let shipped = try ClusterConfiguration(path: root.appending(path: "cluster.yaml").path())
+        #expect(values(of: shipped) == values(of: ClusterConfiguration()))
+        let text = try String(contentsOf: root.appending(path: "cluster.yaml"), encoding: .utf8)
+        for (key, value) in values(of: shipped) where value != "nil" {
+            let name = key.split(separator: ".").last.map(String.init) ?? key
+            #expect(text.contains(" \(name): "), "\(key) is not in cluster.yaml")
+        }
+    }
+
+    @Test func portsAreTenApart() throws {
+        let configuration = try ClusterConfiguration(
+            yaml: "cluster:\n  nodeCount: 3\n  httpPort: 7000\n  rpcPort: 7005", file: "c")
+        #expect(configuration.nodes.map(\.httpPort) == [7_000, 7_010, 7_020])
+        #expect(configuration.nodes.map(\.rpcPort) == [7_005, 7_015, 7_025])
+        #expect(configuration.endpoints(of: NodeID(2)).httpURL == "http://127.0.0.1:7010")
+    }
+
+    @Test func defaultsFollowTheNumberOfNodes() throws {
+        let one = try ClusterConfiguration(yaml: "cluster:\n  nodeCount: 1", file: "c")
+        #expect(one.replicationFactor == 1)
+        #expect(one.physicalShards == 1)
+        let five = try ClusterConfiguration(yaml: "cluster:\n  nodeCount: 5", file: "c")
+        #expect(five.replicationFactor == 2)
+        #expect(five.physicalShards == 5)
+    }
+
+    @Test func everySettingIsTaken() throws {
+        let configuration = try ClusterConfiguration(
+            yaml: """
+                cluster: {nodeCount: 4, replicationFactor: 3, writeConsistencyFactor: 2, httpPort: 7001, rpcPort: 7002,
+                          sharding: {virtualShards: 256, physicalShards: 8}}
+                http: {host: 0.0.0.0}
+                rpc: {host: "::1"}
+                storage: {durability: interval, syncInterval: 200ms, pointsMapSize: 1TiB, indexMapSize: 512MiB,
+                          maxUnindexedRows: 5000, retainedLog: 2MiB, maxPinnedLog: 3MiB}
+                search: {threads: 3}
+                indexing: {threads: 2}
+                replication: {timeout: 20s, refusalTimeout: 4s, unreachableTimeout: 500ms, leaseDuration: 6s}
+                log: {level: debug}
+                """, file: "c")
+        let expected = [
+            "cluster.nodeCount": "4", "cluster.replicationFactor": "3", "cluster.writeConsistencyFactor": "2",
+            "cluster.httpPort": "7001", "cluster.rpcPort": "7002", "cluster.sharding.virtualShards": "256",
+            "cluster.sharding.physicalShards": "8", "http.host": "0.0.0.0", "rpc.host": "::1",
+            "storage.durability": "interval", "storage.syncInterval": "200ms", "storage.pointsMapSize": "1TiB",
+            "storage.indexMapSize": "512MiB", "storage.maxUnindexedRows": "5000", "storage.retainedLog": "2MiB",
+            "storage.maxPinnedLog": "3MiB", "search.threads": "3", "indexing.threads": "2",
+            "replication.timeout": "20s", "replication.refusalTimeout": "4s",
+            "replication.unreachableTimeout": "500ms", "replication.leaseDuration": "6s", "log.level": "debug",
+        ]
+        #expect(values(of: configuration) == expected)
+        // Who listens everywhere is reached through loopback by its peers on this machine.
+        #expect(configuration.nodes[0].httpURL == "http://127.0.0.1:7001")
+        #expect(configuration.nodes[0].rpcAddress == "[::1]:7002")
+    }
+
+    @Test(arguments: [("0B", 0), ("1KiB", 1_024), ("32GiB", 32 << 30), ("3 MiB", 3 << 20)])
+    func sizesHaveUnits(text: String, bytes: Int) {
+        #expect(Quantities.bytes(text) == bytes)
+    }
+
+    @Test(arguments: ["", "5", "GiB", "-1KiB", "1.5GiB", "1GB", "9999999999999TiB", "1 2KiB", "٣KiB"])
+    func otherSizesAreNone(text: String) {
+        #expect(Quantities.bytes(text) == nil)
+    }
+
+    @Test(arguments: [("250ms", Duration.milliseconds(250)), ("10s", .seconds(10)), ("5m", .seconds(300)), ("1h", .seconds(3_600))])
+    func durationsHaveUnits(text: String, duration: Duration) {
+        #expect(Quantities.duration(text) == duration)
+        #expect(Quantities.text(duration) == text)
+    }
+
+    private func values(of configuration: ClusterConfiguration) -> [String: String] {
+        let storage = configuration.storage
+        let replication = configuration.replication
+        return [
+            "cluster.nodeCount": "\(configuration.nodeCount)",
+            "cluster.replicationFactor": "\(configuration.replicationFactor)",
+            "cluster.writeConsistencyFactor": "\(configuration.writeConsistencyFactor)",
+            "cluster.httpPort": "\(configuration.httpPort)",
+            "cluster.rpcPort": "\(configuration.rpcPort)",
+            "cluster.sharding.virtualShards": "\(configuration.virtualShards)",
+            "cluster.sharding.physicalShards": "\(configuration.physicalShards)",
+            "http.host": configuration.httpHost,
+            "rpc.host": configuration.rpcHost,
+            "storage.durability": storage.durability.rawValue,
+            "storage.syncInterval": Quantities.text(storage.syncInterval),
+            "storage.pointsMapSize": Quantities.text(bytes: storage.pointsMapBytes),
+            "storage.indexMapSize": Quantities.text(bytes: storage.indexMapBytes),
+            "storage.maxUnindexedRows": "\(storage.maximumUnindexedRows)",
+            "storage.retainedLog": Quantities.text(bytes: storage.retainedLogBytes),
+            "storage.maxPinnedLog": Quantities.text(bytes: storage.maximumPinnedLogBytes),
+            "search.threads": configuration.searchThreads.map { "\($0)" } ?? "nil",
+            "indexing.threads": configuration.indexingThreads.map { "\($0)" } ?? "nil",
+            "replication.timeout": Quantities.text(replication.replicationTimeout),
+            "replication.refusalTimeout": Quantities.text(replication.refusalTimeout),
+            "replication.unreachableTimeout": Quantities.text(replication.unreachableTimeout),
+            "replication.leaseDuration": Quantities.text(configuration.leaseDuration),
+            "log.level": configuration.logLevel.rawValue,
+        ]
+    }
+}
