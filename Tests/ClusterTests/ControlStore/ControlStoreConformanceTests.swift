@@ -176,15 +176,14 @@ import Testing
 
     /// A short lease with keys; on a busy machine it may take several attempts to attach them in time.
     private func leaseOnKeys(_ keys: [String], of store: any ControlStore) async throws -> LeaseID {
-        while true {
-            let lease = try await store.grantLease(ttl: .seconds(1))
-            do throws(ControlStoreError) {
-                for key in keys { try await store.put(key, value: [1], lease: lease) }
-                return lease
-            } catch .leaseExpired {
-                continue
-            }
-        }
+        var lease = try await store.grantLease(ttl: .seconds(1))
+        while await !attach(keys, to: lease, in: store) { lease = try await store.grantLease(ttl: .seconds(1)) }
+        return lease
+    }
+
+    private func attach(_ keys: [String], to lease: LeaseID, in store: any ControlStore) async -> Bool {
+        for key in keys where (try? await store.put(key, value: [1], lease: lease)) == nil { return false }
+        return true
     }
 
     /// Keeps the lease alive for twice its time. False when this process did not get to run often enough for that.
@@ -195,9 +194,9 @@ import Testing
         var last = ContinuousClock.now
         while last < end {
             let begun = ContinuousClock.now
-            do throws(ControlStoreError) {
+            do {
                 try await store.keepAlive(lease)
-            } catch .leaseExpired {
+            } catch ControlStoreError.leaseExpired {
                 #expect(ContinuousClock.now - last >= ttl)
                 return false
             }
