@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// Strangers, wrong peers and damaged bytes: the connection goes, the server stays.
-@Suite(.timeLimit(.minutes(1))) struct HostilityTests {
+@Suite(.serialized, .timeLimit(.minutes(1))) struct HostilityTests {
     private func greeting(
         version: UInt16 = protocolVersion, cluster: String = clusterID, node: UInt32 = 2
     ) -> ByteBuffer {

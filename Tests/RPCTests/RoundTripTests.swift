@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 /// What is sent arrives as it was, for every method, over a real socket.
-@Suite struct RoundTripTests {
+@Suite(.serialized) struct RoundTripTests {
     @Test(arguments: 0..<12 as Range<UInt64>) func searches(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         let replica = FakeReplica()
