@@ -272,13 +272,9 @@ struct ReplicationSimulation {
         }
         let actions = primary.handle(event, now: now)
         replicas[node]?.primary = primary
-        replicas[node]?.view = max(primary.record, replicas[node]?.view ?? primary.record) { $0.revision < $1.revision }
+        if let view = replicas[node]?.view, primary.record.revision > view.revision { replicas[node]?.view = primary.record }
         perform(actions, of: node)
     }
-
-    private func max(
-        _ a: Stored<ShardRecord>, _ b: Stored<ShardRecord>, by less: (Stored<ShardRecord>, Stored<ShardRecord>) -> Bool
-    ) -> Stored<ShardRecord> { less(a, b) ? b : a }
 
     private mutating func perform(_ actions: [PrimaryAction], of node: NodeID) {
         for action in actions {
