@@ -77,7 +77,8 @@ struct OperationWatch {
         }
         if isNews || entry.printedAt.duration(to: now) >= Self.lineInterval {
             entry.printedAt = now
-            Terminal.note(operation.state == .planned ? "\(operation.title): planned  \(operation.detail)" : line.plain)
+            let planned = "\(operation.title): planned" + (operation.detail.isEmpty ? "" : ", \(operation.detail)")
+            Terminal.note(operation.state == .planned ? planned : line.plain)
         }
         return hasBar
     }

@@ -3,11 +3,12 @@ enum MetricDescriptions {
     private static let texts = [
         "shoal_http_requests_total": "HTTP requests answered, by route and status.",
         "shoal_http_request_seconds": "Time from a request's head to the end of its response, by route.",
-        "shoal_http_request_duration_seconds": "Time from a request's head to the end of its response, by route.",
         "shoal_queries_total": "Queries answered, each of a batch counted.",
-        "shoal_query_seconds": "Time to answer a query, all shards merged.",
-        "shoal_writes_total": "Write requests acknowledged.",
-        "shoal_write_seconds": "Time until a write was on disk on every in-sync replica.",
+        "shoal_query_duration_seconds": "Time to answer a query, all shards merged.",
+        "shoal_read_retries_total": "Reads that were sent to another replica after a failure.",
+        "shoal_write_duration_seconds": "Time until a write was on disk on every in-sync replica.",
+        "shoal_write_retries_total": "Writes that were sent again after a failure.",
+        "shoal_written_points_total": "Points upserted or deleted and acknowledged.",
     ]
 
     /// The name in words when the table does not have it.
