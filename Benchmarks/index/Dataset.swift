@@ -42,9 +42,8 @@ struct NumpyFile {
         let header = String(decoding: file[10..<headerEnd], as: UTF8.self)
         let shape = header.split(separator: "(").last?.split(separator: ")").first?
             .split(separator: ",").compactMap { Int($0.trimmingCharacters(in: .whitespaces)) }
-        guard header.contains("'\(dtype)'"), header.contains("'fortran_order': False"), let shape, shape.count == 2 else {
-            throw FormatError(path: path)
-        }
+        guard header.contains("'\(dtype)'"), header.contains("'fortran_order': False"), let shape, shape.count == 2
+        else { throw FormatError(path: path) }
         (rows, columns) = (shape[0], shape[1])
         data = file.subdata(in: headerEnd..<file.count)
     }

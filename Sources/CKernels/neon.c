@@ -39,7 +39,9 @@ SHOAL_INLINE float pair(shoal_metric metric, const float *a, const float *b, siz
         even = accumulate(metric, even, vld1q_f32(a + i), vld1q_f32(b + i));
         i += 4;
     }
-    if (i < dimension) odd = accumulate(metric, odd, load_first(a + i, dimension - i), load_first(b + i, dimension - i));
+    if (i < dimension) {
+        odd = accumulate(metric, odd, load_first(a + i, dimension - i), load_first(b + i, dimension - i));
+    }
     return finished(metric, even, odd);
 }
 

@@ -1,7 +1,7 @@
 /// A row and its distance in one integer whose order is the order of distances: one comparison suffices.
 ///
-/// Equally near rows order by `slot ^ salt`. Searches take 0. Insertions take a salt of their own each: were the order the
-/// same for all, the links of many equal vectors would all lead to the same few of them, and the others be lost.
+/// Equally near rows order by `slot ^ salt`. Searches take 0. Insertions take a salt of their own each: were the order
+/// the same for all, the links of many equal vectors would all lead to the same few of them, and the others be lost.
 struct Candidate: Comparable {
     let key: UInt64
 

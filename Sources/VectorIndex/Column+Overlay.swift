@@ -2,8 +2,8 @@ internal import CKernels
 internal import Synchronization
 
 // The overlay. A block of the column's own is born writable, is frozen by a checkpoint, and ends on the retired list:
-// when the checkpoint's mapped block takes its place, or, when it was written again meanwhile, as soon as the checkpoint
-// hands it back. Nobody frees it before the readers of that time are gone.
+// when the checkpoint's mapped block takes its place, or, when it was written again meanwhile, as soon as the
+// checkpoint hands it back. Nobody frees it before the readers of that time are gone.
 
 /// A block that a checkpoint has to write.
 package struct DirtyBlock: @unchecked Sendable {
@@ -51,7 +51,9 @@ extension Column {
         let number = Int(row) / Self.rowsPerBlock
         precondition(number < maximumBlocks)
         let offset = Int(row) % Self.rowsPerBlock * rowBytes
-        if state(number) == .writable, let block = block(number) { return UnsafeMutableRawPointer(mutating: block) + offset }
+        if state(number) == .writable, let block = block(number) {
+            return UnsafeMutableRawPointer(mutating: block) + offset
+        }
         return makeWritable(number) + offset
     }
 

@@ -43,7 +43,9 @@ struct GraphView: @unchecked Sendable {
     /// The number of the row's links in `upperLinks`.
     @inline(__always)
     func upperRow(of slot: Slot, level: Int) -> UInt32? {
-        guard let node = row(slot, of: nodeTable, stride: 8), level <= Int(shoal_load_relaxed_u32(node)) else { return nil }
+        guard let node = row(slot, of: nodeTable, stride: 8), level <= Int(shoal_load_relaxed_u32(node)) else {
+            return nil
+        }
         return shoal_load_relaxed_u32(node + 4) &+ UInt32(truncatingIfNeeded: level &- 1)
     }
 

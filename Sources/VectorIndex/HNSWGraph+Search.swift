@@ -3,7 +3,7 @@ internal import Synchronization
 extension HNSWGraph {
     /// Algorithm 5, K-NN-SEARCH: the `k` nearest rows below `visibleRows` that are not deleted, nearest first.
     ///
-    /// Deleted rows are walked through and do not count for `ef`, so that `k` rows are found if the walk reaches as many.
+    /// Deleted rows are walked through and do not count for `ef`, so that `k` rows are found if the walk reaches them.
     /// - Parameters:
     ///   - query: `dimension` floats.
     ///   - ef: size of the candidate list; at least `k` is taken.

@@ -6,8 +6,8 @@ internal import Synchronization
 /// Y. A. Malkov, D. A. Yashunin: Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
 /// Small World graphs, 2018; "Algorithm n" in this module is the paper's.
 ///
-/// Any number of threads insert and search at once. A row's links change under one of `linkLocks`; readers take no lock,
-/// because link words are atomic and a neighbour list in the middle of a change is still a list of neighbours.
+/// Any number of threads insert and search at once. A row's links change under one of `linkLocks`; readers take no
+/// lock, because link words are atomic and a neighbour list in the middle of a change is still a list of neighbours.
 package final class HNSWGraph: @unchecked Sendable {
     // Sendable: immutable but for the columns and pools, which are Sendable, and the atomics.
     package struct Parameters: Sendable, Equatable {
@@ -76,7 +76,7 @@ package final class HNSWGraph: @unchecked Sendable {
     package init(
         parameters: Parameters, metric: Metric, dimension: Int, vectors: Column, maximumRows: Int
     ) throws(VectorIndexError) {
-        precondition(parameters.m >= 2 && parameters.efConstruct >= 1)
+        precondition(parameters.m >= 3 && parameters.efConstruct >= 1)
         precondition(dimension > 0 && vectors.rowBytes >= dimension * 4)
         precondition(maximumRows <= Int(UInt32.max) - 1, "slot + 1 is a UInt32")
         self.parameters = parameters
@@ -85,7 +85,7 @@ package final class HNSWGraph: @unchecked Sendable {
         self.vectors = vectors
         levelZeroLinks = try Column(rowBytes: parameters.m * 2 * 4, maximumRows: maximumRows)
         nodes = try Column(rowBytes: 8, maximumRows: maximumRows)
-        // A row has 1 / (m - 1) upper layers on average, so this never fills up; address space costs nothing.
+        // A row has 1 / (m - 1) upper layers on average, at most 0.5: this never fills up, and address space is free.
         upperLinks = try Column(rowBytes: parameters.m * 4, maximumRows: maximumRows + HNSWGraph.highestLevel)
         view = GraphView(
             vectors: vectors, levelZero: levelZeroLinks, nodes: nodes, upper: upperLinks, m: parameters.m,

@@ -82,7 +82,8 @@ struct LayerWalk {
             while improved {
                 improved = false
                 for position in meetNeighbours(of: nearest.slot(salt: salt), level: level, scratch: &scratch) {
-                    let candidate = Candidate(slot: scratch.met[position], distance: scratch.distances[position], salt: salt)
+                    let candidate = Candidate(
+                        slot: scratch.met[position], distance: scratch.distances[position], salt: salt)
                     if candidate < nearest {
                         nearest = candidate
                         improved = true

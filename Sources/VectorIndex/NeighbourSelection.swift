@@ -28,7 +28,7 @@ struct NeighbourSelection {
         heap.destroy()
     }
 
-    /// Algorithm 4, SELECT-NEIGHBORS-HEURISTIC: at most `limit` of the first `count` of `candidates`, written to `chosen`.
+    /// Algorithm 4, SELECT-NEIGHBORS-HEURISTIC: writes at most `limit` of the first `count` candidates to `chosen`.
     ///
     /// A candidate is taken if it is nearer to the row than to every neighbour taken before: so links go out in all
     /// directions, and a cluster does not close itself off. Those that are equally near, which means that vectors are

@@ -17,7 +17,7 @@ final class StripedLocks: @unchecked Sendable {
         locks.deallocate()
     }
 
-    /// Runs `body` under the lock of `slot`'s links. No two are ever held at once by a thread, so none wait in a circle.
+    /// Runs `body` under the lock of `slot`'s links. No thread ever holds two, so none wait in a circle.
     @inline(__always)
     func withLock(of slot: Slot, _ body: () -> Void) {
         locks[Int(slot) % Self.count].withLock { _ in body() }

@@ -47,7 +47,8 @@ import VectorIndex
                             kernel.pair(a.baseAddress! + 1, b.baseAddress! + 1, length)
                         }
                     }
-                    #expect(abs(Double(measured) - expected) <= tolerance, "\(String(cString: set.pointee.name)) \(length)")
+                    let name = String(cString: set.pointee.name)
+                    #expect(abs(Double(measured) - expected) <= tolerance, "\(name), \(length) floats")
                 }
             }
         }
@@ -62,7 +63,8 @@ import VectorIndex
                 let block = UnsafeMutableRawPointer.allocate(byteCount: stride * Column.rowsPerBlock, alignment: 64)
                 for row in 0..<Column.rowsPerBlock {
                     for index in 0..<length {
-                        (block + row * stride).storeBytes(of: generator.gaussian(), toByteOffset: index * 4, as: Float.self)
+                        let offset = row * stride + index * 4
+                        block.storeBytes(of: generator.gaussian(), toByteOffset: offset, as: Float.self)
                     }
                 }
                 return block

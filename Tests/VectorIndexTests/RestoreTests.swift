@@ -7,9 +7,11 @@ import VectorIndex
         let graph: HNSWGraph
         private var copies: [UnsafeMutableRawPointer] = []
 
-        init(_ fixture: Fixture, state: HNSWGraph.State? = nil, damage: (Column, Int, UnsafeMutableRawPointer) -> Void = { _, _, _ in })
-            throws
-        {
+        /// - Parameter damage: may change each copied block.
+        init(
+            _ fixture: Fixture, state: HNSWGraph.State? = nil,
+            damage: (Column, UnsafeMutableRawPointer) -> Void = { _, _ in }
+        ) throws {
             let original = fixture.graph
             graph = try HNSWGraph(
                 parameters: original.parameters, metric: original.metric, dimension: original.dimension,
@@ -23,7 +25,7 @@ import VectorIndex
                 for block in blocks {
                     let copy = UnsafeMutableRawPointer.allocate(byteCount: source.blockBytes, alignment: 64)
                     copy.copyMemory(from: block.pointer, byteCount: source.blockBytes)
-                    damage(target, block.number, copy)
+                    damage(target, copy)
                     target.publish(copy, asBlock: block.number)
                     copies.append(copy)
                 }
@@ -90,12 +92,12 @@ import VectorIndex
         let fixture = try Fixture(count: 1_500, inserts: false)
         while fixture.graph.count < 1_000 { _ = fixture.graph.insertNext(below: 1_000) }
         var generator = SeededGenerator(seed: UInt64(seed))
-        let restored = try Restored(fixture) { column, _, block in
+        let restored = try Restored(fixture) { column, block in
             let words = block.assumingMemoryBound(to: UInt32.self)
             for index in 0..<column.blockBytes / 4 where Int.random(in: 0..<4, using: &generator) < seed % 4 + 1 {
                 // Words of any size, and such as could be slots.
-                words[index] = generator.next() >> UInt64.random(in: 32...63, using: &generator) < 1 << 20
-                    ? UInt32.random(in: 0..<2_000, using: &generator) : UInt32.random(in: 0...UInt32.max, using: &generator)
+                let bound: UInt32 = Bool.random(using: &generator) ? 2_000 : .max
+                words[index] = UInt32.random(in: 0..<bound, using: &generator)
             }
         }
         for query in fixture.queries {

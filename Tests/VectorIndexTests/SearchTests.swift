@@ -103,7 +103,8 @@ import VectorIndex
         let dimension = 8
         let vectors = try Column(rowBytes: dimension * 4, maximumRows: 600)
         for slot in 0..<UInt32(600) {
-            vectors.writableRow(slot).copyMemory(from: [Float](repeating: 1, count: dimension), byteCount: dimension * 4)
+            let row = [Float](repeating: 1, count: dimension)
+            vectors.writableRow(slot).copyMemory(from: row, byteCount: dimension * 4)
         }
         let graph = try HNSWGraph(
             parameters: .init(m: 8, efConstruct: 64), metric: .squaredEuclid, dimension: dimension, vectors: vectors,
