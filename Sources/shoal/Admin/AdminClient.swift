@@ -38,6 +38,14 @@ struct AdminClient: Sendable {
     /// Base URLs of nodes, tried in order.
     let urls: [String]
 
+    /// Unlike `HTTPClient.shared`, it does not try again behind our back: who refuses a connection is down, and the next
+    /// node is asked at once.
+    static let http: HTTPClient = {
+        var configuration = HTTPClient.Configuration()
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return HTTPClient(eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: configuration)
+    }()
+
     private static let requestTimeout = TimeAmount.seconds(60)
     private static let largestAnswerBytes = 64 << 20
 
@@ -69,7 +77,7 @@ struct AdminClient: Sendable {
         let status: UInt
         let answer: ByteBuffer
         do {
-            let response = try await HTTPClient.shared.execute(request, timeout: Self.requestTimeout)
+            let response = try await Self.http.execute(request, timeout: Self.requestTimeout)
             status = response.status.code
             answer = try await response.body.collect(upTo: Self.largestAnswerBytes)
         } catch {
@@ -92,7 +100,7 @@ struct AdminClient: Sendable {
         var answering: String?
         for url in urls {
             do {
-                let response = try await HTTPClient.shared.execute(
+                let response = try await Self.http.execute(
                     HTTPClientRequest(url: "\(url)/readyz"), timeout: .seconds(2))
                 _ = try await response.body.collect(upTo: Self.largestAnswerBytes)
                 if response.status == .ok { return url }

@@ -12,7 +12,7 @@ enum ReadinessProbe {
     static func notReadyReason(url: String) async -> String? {
         do {
             let request = HTTPClientRequest(url: "\(url)/readyz")
-            let response = try await HTTPClient.shared.execute(request, timeout: timeout)
+            let response = try await AdminClient.http.execute(request, timeout: timeout)
             let body = try await response.body.collect(upTo: largestAnswerBytes)
             if response.status == .ok { return nil }
             let text = String(buffer: body)

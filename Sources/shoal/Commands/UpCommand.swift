@@ -107,6 +107,7 @@ struct UpCommand: AsyncParsableCommand {
         ]
         if noRestart { command.append("--no-restart") }
         let supervisor = try ChildProcess.start(command, log: folder.supervisorLog)
+        let identity = ProcessIdentity(of: supervisor)
         func isAlive() -> Bool { ChildProcess.exit(of: supervisor) == nil || folder.runningSupervisor != nil }
         let deadline = ContinuousClock.now + .seconds(10)
         while folder.runningSupervisor == nil {
@@ -120,7 +121,8 @@ struct UpCommand: AsyncParsableCommand {
             try await Startup(folder: folder).waitUntilReady(nodes, while: isAlive)
         } catch let failure as StartFailure where failure.isWrongConfiguration {
             Terminal.error("\(failure)")
-            folder.runningSupervisor?.supervisor.signal(SIGTERM)
+            identity?.signal(SIGTERM)
+            while ChildProcess.exit(of: supervisor) == nil { try await Task.sleep(for: .milliseconds(20)) }
             throw Outcome.wrongConfiguration
         }
         printReady(configuration.nodes.map(\.httpURL), folder)

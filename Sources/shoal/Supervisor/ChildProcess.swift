@@ -35,6 +35,9 @@ enum ChildProcess {
             &attributes, Int16(POSIX_SPAWN_SETSIGMASK) | Int16(POSIX_SPAWN_SETSIGDEF) | setSession)
 
         closeDescriptorsOnExec()
+        // Swift's backtracer outlives a crashed process by many seconds and keeps its sockets open meanwhile: nobody could
+        // take its ports over. A crash is to be quick; who wants the backtrace sets the variable.
+        setenv("SWIFT_BACKTRACE", "enable=no", 0)
         var pid: pid_t = 0
         var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
         defer { pointers.forEach { free($0) } }

@@ -56,6 +56,9 @@ package struct NodeSupervision: Sendable {
         phase = .waiting(until: now + delay)
     }
 
+    /// The supervisor ends and takes the node along.
+    package mutating func stop() { phase = .down }
+
     /// A start that failed counts like an exit at once.
     package mutating func failedToStart(_ reason: String, now: ContinuousClock.Instant) {
         phase = .running(since: now)

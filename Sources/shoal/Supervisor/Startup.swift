@@ -35,14 +35,10 @@ struct Startup {
         var waiting = nodes
         var nextReminder = start + Self.reminderInterval
         while !waiting.isEmpty {
-            var reasons: [UInt32: String] = [:]
-            for node in waiting {
-                if let reason = await ReadinessProbe.notReadyReason(url: node.httpURL) {
-                    reasons[node.id] = reason
-                } else {
-                    let took = Figures.seconds(start.duration(to: .now))
-                    Terminal.print("node \(node.id)  ready  \(node.httpURL)  (\(took))")
-                }
+            let reasons = await notReadyReasons(waiting)
+            for node in waiting where reasons[node.id] == nil {
+                let took = Figures.seconds(start.duration(to: .now))
+                Terminal.print("node \(node.id)  ready  \(node.httpURL)  (\(took))")
             }
             waiting.removeAll { reasons[$0.id] == nil }
             if waiting.isEmpty { return }
@@ -62,6 +58,16 @@ struct Startup {
                 for node in waiting { Terminal.print("node \(node.id)  waiting: \(reasons[node.id] ?? "")") }
             }
             try await Task.sleep(for: Self.pollInterval)
+        }
+    }
+
+    /// By node; none for a node that is ready.
+    private func notReadyReasons(_ nodes: [SupervisorRecord.Node]) async -> [UInt32: String] {
+        await withTaskGroup(of: (id: UInt32, reason: String?).self) { group in
+            for node in nodes {
+                group.addTask { (node.id, await ReadinessProbe.notReadyReason(url: node.httpURL)) }
+            }
+            return await group.reduce(into: [:]) { reasons, answer in reasons[answer.id] = answer.reason }
         }
     }
 

@@ -113,7 +113,11 @@ struct Supervisor: Service {
 
     private func stop(_ nodes: inout [SupervisedNode]) async {
         report("stopping \(nodes.filter(\.isRunning).count) nodes")
-        for node in nodes { send(SIGTERM, to: node) }
+        for index in nodes.indices {
+            nodes[index].supervision.stop()
+            send(SIGTERM, to: nodes[index])
+        }
+        writeRecord(of: nodes)
         let deadline = ContinuousClock.now + Self.stopTimeout
         var isKilling = false
         while nodes.contains(where: \.isRunning) {
