@@ -91,9 +91,10 @@ let package = Package(
         tests("ShardTests", ["Shard", "LMDB", "VectorIndex", "DataModel"]),
         tests("ClusterTests", ["Cluster", "DataModel", logging]),
         tests("RPCTests", ["RPC", "DataModel", logging] + nio),
-        tests("CoordinatorTests", ["Coordinator", "Cluster", "DataModel"]),
+        tests("CoordinatorTests", ["Coordinator", "Cluster", "DataModel", logging]),
+        tests("NodeTests", ["Node", "Shard", "Coordinator", "Cluster", "DataModel", logging]),
         tests("HTTPAPITests", ["HTTPAPI", "Coordinator", "CSimdJSON", "DataModel", logging, lifecycle] + nio),
-        tests("shoalTests", ["shoal", "DataModel", "Coordinator", metrics]),
+        tests("shoalTests", ["shoal", "Coordinator", "Cluster", "Shard", "DataModel", metrics]),
     ],
     cLanguageStandard: .c17,
     cxxLanguageStandard: .cxx17

@@ -24,7 +24,8 @@ package enum AdminError: Error, Sendable, Equatable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .noNodeAnswers(let attempts):
-            "no node answers; is the cluster up? (`shoal status`)\n" + attempts.map { "  \($0)" }.joined(separator: "\n")
+            "no node answers; is the cluster up? (`shoal status`)\n"
+                + attempts.map { "  \($0)" }.joined(separator: "\n")
         case .refused(let status, let message): "\(message) (HTTP \(status))"
         case .unexpectedAnswer(let url, let reason): "\(url) does not answer like a node of Shoal: \(reason)"
         case .unknownOutcome(let url, let reason):

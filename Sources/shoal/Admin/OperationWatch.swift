@@ -66,7 +66,8 @@ struct OperationWatch {
         if operation.hasEnded {
             entry.state = operation.state
             let text = "\(operation.title): \(operation.state.rawValue)" + ended(operation)
-            if Terminal.errorIsTerminal { Terminal.redraw(text + "\n") } else { Terminal.note(text) }
+            if Terminal.errorIsTerminal { Terminal.redraw("") }
+            Terminal.note(text)
             return false
         }
         entry.state = operation.state

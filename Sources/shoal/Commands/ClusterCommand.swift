@@ -96,7 +96,11 @@ struct ClusterOperationsCommand: AsyncParsableCommand {
     func run() async throws {
         try await Outcome.of {
             let operations = try await options.client().get("/shoal/operations", as: [OperationStatus].self)
-            if options.json { try Terminal.json(operations) } else { Terminal.write(ClusterText.operations(operations)) }
+            if options.json {
+                try Terminal.json(operations)
+            } else {
+                Terminal.write(ClusterText.operations(operations))
+            }
         }
     }
 }
@@ -116,7 +120,11 @@ struct ClusterCancelCommand: AsyncParsableCommand {
         try await Outcome.of {
             let operation = try await options.client().delete(
                 "/shoal/operations/\(URLText.pathComponent(id))", as: OperationStatus.self)
-            if options.json { try Terminal.json(operation) } else { Terminal.write(ClusterText.operations([operation])) }
+            if options.json {
+                try Terminal.json(operation)
+            } else {
+                Terminal.write(ClusterText.operations([operation]))
+            }
         }
     }
 }

@@ -61,7 +61,8 @@ struct DownCommand: AsyncParsableCommand {
         }
         for node in nodes { node.process.signal(SIGTERM) }
         let all = nodes
-        if try await !wait(for: Supervisor.stopTimeout, nodes: all, until: { all.allSatisfy { !$0.process.isRunning } }) {
+        if try await !wait(for: Supervisor.stopTimeout, nodes: all, until: { all.allSatisfy { !$0.process.isRunning } })
+        {
             for node in all where node.process.isRunning {
                 Terminal.note("node \(node.id) does not stop: killing it")
                 node.process.signal(SIGKILL)

@@ -40,9 +40,10 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Outcome.of {
-            let configuration = try config.map { path throws(ConfigurationError) in
-                try ClusterConfiguration(path: path)
-            } ?? .singleNode
+            let configuration =
+                try config.map { path throws(ConfigurationError) in
+                    try ClusterConfiguration(path: path)
+                } ?? .singleNode
             let id = try nodeID(configuration)
             do {
                 try await serve(configuration.endpoints(of: id), configuration)
@@ -68,7 +69,8 @@ struct ServeCommand: AsyncParsableCommand {
         return NodeID(node)
     }
 
-    private func serve(_ endpoints: ClusterConfiguration.Endpoints, _ configuration: ClusterConfiguration) async throws {
+    private func serve(_ endpoints: ClusterConfiguration.Endpoints, _ configuration: ClusterConfiguration) async throws
+    {
         let folder = ClusterFolder(data)
         let nodeFolder = folder.node(endpoints.id)
         try FileManager.default.createDirectory(atPath: nodeFolder, withIntermediateDirectories: true)

@@ -65,8 +65,9 @@ struct UpCommand: AsyncParsableCommand {
         let record = try await startingSupervisor(folder)
         Terminal.print("The cluster runs already: supervisor pid \(record.supervisor.pid), data \(folder.root)")
         if !record.matches(configuration) {
-            Terminal.note("note: it was started with other nodes than \(place.config) has now; "
-                + "`shoal down` and `shoal up` take the new ones")
+            Terminal.note(
+                "note: it was started with other nodes than \(place.config) has now; "
+                    + "`shoal down` and `shoal up` take the new ones")
         }
         guard detach else { return }
         try await Startup(folder: folder).waitUntilReady(record.nodes) { true }

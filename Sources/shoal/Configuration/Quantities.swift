@@ -36,7 +36,9 @@ package enum Quantities {
 
     private static func multiply(_ digits: Substring, by factor: Int) -> Int? {
         let digits = digits.last == " " ? digits.dropLast() : digits
-        guard !digits.isEmpty, digits.allSatisfy({ $0.isASCII && $0.isNumber }), let count = Int(digits) else { return nil }
+        guard !digits.isEmpty, digits.allSatisfy({ $0.isASCII && $0.isNumber }), let count = Int(digits) else {
+            return nil
+        }
         let (product, overflow) = count.multipliedReportingOverflow(by: factor)
         return overflow ? nil : product
     }

@@ -40,7 +40,7 @@ enum ChildProcess {
         setenv("SWIFT_BACKTRACE", "enable=no", 0)
         var pid: pid_t = 0
         var pointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
-        defer { pointers.forEach { free($0) } }
+        defer { for pointer in pointers { free(pointer) } }
         pointers.append(nil)
         let code = posix_spawn(&pid, arguments[0], &actions, &attributes, pointers, environ)
         guard code == 0 else { throw SystemError("start \(arguments[0])", code: code) }

@@ -10,7 +10,9 @@ package struct ProcessIdentity: Sendable, Codable, Equatable {
 
     /// The process that has this pid now; nil when there is none, or it has exited already.
     package init?(of pid: Int32) {
-        guard let stat = ProcFile.Stat(pid: pid), !Self.hasExited(stat), let bootID = Self.currentBootID else { return nil }
+        guard let stat = ProcFile.Stat(pid: pid), !Self.hasExited(stat), let bootID = Self.currentBootID else {
+            return nil
+        }
         self.pid = pid
         startTicks = stat.startTicks
         self.bootID = bootID

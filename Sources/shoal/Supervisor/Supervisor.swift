@@ -129,7 +129,9 @@ struct Supervisor: Service {
             if !isKilling, ContinuousClock.now >= deadline {
                 isKilling = true
                 for node in nodes where node.isRunning {
-                    report("node \(node.endpoints.id) did not stop within \(Quantities.text(Self.stopTimeout)): killing it")
+                    report(
+                        "node \(node.endpoints.id) did not stop within \(Quantities.text(Self.stopTimeout)): killing it"
+                    )
                     send(SIGKILL, to: node)
                 }
             }

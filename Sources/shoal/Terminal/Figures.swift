@@ -20,7 +20,8 @@ package enum Figures {
             value /= 1_024
             unit += 1
         }
-        return unit == 0 ? "\(bytes) B" : "\(decimal(value, digits: value < 10 ? 2 : value < 100 ? 1 : 0)) \(units[unit])"
+        return unit == 0
+            ? "\(bytes) B" : "\(decimal(value, digits: value < 10 ? 2 : value < 100 ? 1 : 0)) \(units[unit])"
     }
 
     /// Seconds with one digit.

@@ -8,7 +8,6 @@ import Foundation
 
 /// Standard output and error: results go to the one, notes and errors to the other.
 enum Terminal {
-    static var outputIsTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
     static var errorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
     /// A line of the result.
@@ -22,7 +21,16 @@ enum Terminal {
     static func error(_ message: String) { write("shoal: \(message)\n", to: STDERR_FILENO) }
 
     /// Draws over the line that was drawn before; `\u{1B}[K` clears what is left of a longer one.
-    static func redraw(_ line: String) { write("\r\(line)\u{1B}[K", to: STDERR_FILENO) }
+    static func redraw(_ line: String) {
+        // A line that wraps could not be drawn over.
+        write("\r\(line.prefix(errorColumns - 1))\u{1B}[K", to: STDERR_FILENO)
+    }
+
+    private static var errorColumns: Int {
+        var size = winsize()
+        let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        return isKnown ? Int(size.ws_col) : 80
+    }
 
     static func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()

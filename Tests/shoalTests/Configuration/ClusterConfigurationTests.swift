@@ -81,7 +81,9 @@ import shoal
         #expect(Quantities.bytes(text) == nil)
     }
 
-    @Test(arguments: [("250ms", Duration.milliseconds(250)), ("10s", .seconds(10)), ("5m", .seconds(300)), ("1h", .seconds(3_600))])
+    @Test(arguments: [
+        ("250ms", Duration.milliseconds(250)), ("10s", .seconds(10)), ("5m", .seconds(300)), ("1h", .seconds(3_600)),
+    ])
     func durationsHaveUnits(text: String, duration: Duration) {
         #expect(Quantities.duration(text) == duration)
         #expect(Quantities.text(duration) == text)

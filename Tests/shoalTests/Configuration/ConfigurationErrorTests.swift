@@ -31,7 +31,8 @@ import shoal
         Mistake("cluster: 3", 1, "cluster", "expected settings"),
         Mistake("- a\n- b", 1, "", "expected settings"),
         Mistake(
-            "cluster:\n  nodeCount: 2\n  replicationFactor: 3", 3, "cluster.replicationFactor", "cluster.nodeCount is 2"),
+            "cluster:\n  nodeCount: 2\n  replicationFactor: 3", 3, "cluster.replicationFactor", "cluster.nodeCount is 2"
+        ),
         Mistake(
             "cluster:\n  writeConsistencyFactor: 3", 2, "cluster.writeConsistencyFactor", "no write could succeed"),
         Mistake(

@@ -5,7 +5,8 @@ import shoal
 @Suite struct PrometheusTextTests {
     @Test func countersGaugesAndTimersAreRendered() {
         let registry = PrometheusRegistry()
-        let requests = Counter(label: "shoal_http_requests_total", dimensions: [("status", "200"), ("route", "/a")], factory: registry)
+        let requests = Counter(
+            label: "shoal_http_requests_total", dimensions: [("status", "200"), ("route", "/a")], factory: registry)
         requests.increment(by: 3)
         Gauge(label: "shoal.open-shards", factory: registry).record(2.5)
         let timer = Metrics.Timer(label: "shoal_query", factory: registry)
