@@ -9,21 +9,31 @@ extension Shard {
         if searches.count == 1 { return [try await onSearchThread(deadline) { try self.answer(searches[0]) }] }
         // Each on its own, so that a batch uses all cores.
         var results = [Result<[ScoredPoint], ShardError>](repeating: .success([]), count: searches.count)
-        await withTaskGroup(of: (Int, Result<[ScoredPoint], ShardError>).self) { group in
+        await withTaskGroup(of: NumberedAnswer.self) { group in
             for (index, search) in searches.enumerated() {
-                group.addTask {
-                    do throws(ShardError) {
-                        return (index, .success(try await self.onSearchThread(deadline) { try self.answer(search) }))
-                    } catch {
-                        return (index, .failure(error))
-                    }
-                }
+                group.addTask { await self.answer(number: index, to: search, deadline) }
             }
-            for await (index, result) in group { results[index] = result }
+            for await answer in group { results[answer.number] = answer.result }
         }
         var answers: [[ScoredPoint]] = []
         for result in results { answers.append(try result.get()) }
         return answers
+    }
+
+    /// A struct, and a method that makes it: as a tuple made in the task's closure, with a typed `do`, the compiler (6.3.1,
+    /// optimised) reads the number from the wrong place.
+    private struct NumberedAnswer: Sendable {
+        var number: Int
+        var result: Result<[ScoredPoint], ShardError>
+    }
+
+    private func answer(number: Int, to search: SearchRequest, _ deadline: Deadline) async -> NumberedAnswer {
+        do {
+            let points = try await onSearchThread(deadline) { try self.answer(search) }
+            return NumberedAnswer(number: number, result: .success(points))
+        } catch {
+            return NumberedAnswer(number: number, result: .failure(error))
+        }
     }
 
     /// The points that exist among the ids, in the order of the ids.
