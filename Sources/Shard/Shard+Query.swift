@@ -8,32 +8,18 @@ extension Shard {
     package func search(_ searches: [SearchRequest], deadline: Deadline) async throws(ShardError) -> [[ScoredPoint]] {
         if searches.count == 1 { return [try await onSearchThread(deadline) { try self.answer(searches[0]) }] }
         // Each on its own, so that a batch uses all cores.
-        var results = [Result<[ScoredPoint], ShardError>](repeating: .success([]), count: searches.count)
-        await withTaskGroup(of: NumberedAnswer.self) { group in
+        let results = await withTaskGroup(of: (Int, Result<[ScoredPoint], ShardError>).self) { group in
             for (index, search) in searches.enumerated() {
-                group.addTask { await self.answer(number: index, to: search, deadline) }
+                group.addTask { (index, await self.resultOnSearchThread(deadline) { try self.answer(search) }) }
             }
-            for await answer in group { results[answer.number] = answer.result }
+            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
         }
         var answers: [[ScoredPoint]] = []
-        for result in results { answers.append(try result.get()) }
-        return answers
-    }
-
-    /// A struct, and a method that makes it: as a tuple made in the task's closure, with a typed `do`, the compiler (6.3.1,
-    /// optimised) reads the number from the wrong place.
-    private struct NumberedAnswer: Sendable {
-        var number: Int
-        var result: Result<[ScoredPoint], ShardError>
-    }
-
-    private func answer(number: Int, to search: SearchRequest, _ deadline: Deadline) async -> NumberedAnswer {
-        do {
-            let points = try await onSearchThread(deadline) { try self.answer(search) }
-            return NumberedAnswer(number: number, result: .success(points))
-        } catch {
-            return NumberedAnswer(number: number, result: .failure(error))
+        for index in searches.indices {
+            guard let result = results[index] else { throw .storage(reason: "a search without an answer") }
+            answers.append(try result.get())
         }
+        return answers
     }
 
     /// The points that exist among the ids, in the order of the ids.
@@ -67,13 +53,18 @@ extension Shard {
     private func onSearchThread<Value: Sendable>(
         _ deadline: Deadline, _ body: @escaping @Sendable () throws -> Value
     ) async throws(ShardError) -> Value {
-        let result: Result<Value, ShardError> = await runtime.search.run {
+        try await resultOnSearchThread(deadline, body).get()
+    }
+
+    private func resultOnSearchThread<Value: Sendable>(
+        _ deadline: Deadline, _ body: @escaping @Sendable () throws -> Value
+    ) async -> Result<Value, ShardError> {
+        await runtime.search.run {
             guard !deadline.isPast else { return .failure(.deadlineExceeded) }
             guard !self.isClosed.load(ordering: .acquiring) else {
                 return .failure(.notServing(reason: "the shard is closed"))
             }
             return Result { () throws(ShardError) in try storing(body) }
         }
-        return try result.get()
     }
 }

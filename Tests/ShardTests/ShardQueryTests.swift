@@ -126,6 +126,24 @@ import Testing
         await shard.close()
     }
 
+    /// A batch once ended the process: an optimised build ran into an instruction that must not be reached.
+    @Test func aBatchAnswersEachSearchInOrderAndFailsAsAWhole() async throws {
+        let fixture = try ShardFixture()
+        var generator = SeededGenerator(seed: 13)
+        let shard = try fixture.open()
+        try await shard.upsert((0..<200).map { point($0, generator.vector(16)) })
+        let queries = (0..<40).map { _ in generator.vector(16) }
+        var requests = queries.map { SearchRequest(space: "", vector: $0, limit: 5) }
+        let answers = try await shard.search(requests, deadline: .after(soon))
+        for (query, answer) in zip(queries, answers) {
+            #expect(try await shard.nearest(query, limit: 5).map(\.record.id) == answer.map(\.record.id))
+        }
+        #expect(try await shard.search([], deadline: .after(soon)).isEmpty)
+        requests[7].vector = [1]
+        await #expect(throws: ShardError.self) { try await shard.search(requests, deadline: .after(soon)) }
+        await shard.close()
+    }
+
     @Test func aSearchPastItsDeadlineIsRefused() async throws {
         let fixture = try ShardFixture()
         let shard = try fixture.open()
