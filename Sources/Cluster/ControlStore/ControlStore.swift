@@ -134,7 +134,8 @@ package protocol ControlStore: Sendable {
     /// `compacted` or `failed`.
     func watch(_ prefix: String, after revision: Revision) -> AsyncStream<WatchUpdate>
 
-    /// What a watch would yield at once, without waiting. A store may answer `compacted` although its history is longer.
+    /// What a watch would yield at once, without waiting. A store may answer `compacted` although its history is
+    /// longer.
     func changes(_ prefix: String, after revision: Revision) async throws(ControlStoreError) -> WatchUpdate
 
     /// The store's present revision: cheap enough to ask before each answer to a client.

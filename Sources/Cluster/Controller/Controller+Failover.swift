@@ -1,8 +1,9 @@
 import DataModel
 
 extension Controller {
-    /// Gives shards whose primaries died another one, and takes dead nodes out of in-sync sets: writes need not wait for
-    /// them, and reads must not go there. The last in-sync replica stays, dead or not: it has what was acknowledged.
+    /// Gives shards whose primaries died another one, and takes dead nodes out of in-sync sets: writes need not wait
+    /// for them, and reads must not go there. The last in-sync replica stays, dead or not: it has what was
+    /// acknowledged.
     mutating func failOver() {
         if isStarting && state.nodes.keys.contains(where: { !state.isLive($0) }) { return }
         for shard in state.allShards where !touched.contains(shard.value.id) && !isDeleting(shard.value.id.collection) {

@@ -144,7 +144,8 @@ extension Controller {
         return shard
     }
 
-    /// Lets the operation wait for a dead node, for a while; then it fails, and `undoing` loses the node's replica again.
+    /// Lets the operation wait for a dead node, for a while; then it fails, and `undoing` loses the node's replica
+    /// again.
     private mutating func wait(
         for node: NodeID, _ operation: Stored<OperationRecord>, undoing shard: Stored<ShardRecord>? = nil
     ) {

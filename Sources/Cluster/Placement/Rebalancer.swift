@@ -35,11 +35,11 @@ package struct MovePlan: Sendable, Equatable {
     package var moves: [PlannedMove]
 }
 
-/// Plans moves that leave the live nodes with as many replicas each, and about as many bytes, moving as little as it can.
-/// Pure and deterministic.
+/// Plans moves that leave the live nodes with as many replicas each, and about as many bytes, moving as little as it
+/// can. Pure and deterministic.
 ///
-/// First the numbers of replicas: as many moves as there are replicas too many somewhere, each the smallest replica that
-/// evens the bytes out as well as any. Then the bytes, by single moves or exchanges that keep the numbers.
+/// First the numbers of replicas: as many moves as there are replicas too many somewhere, each the smallest replica
+/// that evens the bytes out as well as any. Then the bytes, by single moves or exchanges that keep the numbers.
 package struct Rebalancer {
     /// Nodes that differ by less are even enough: moving costs more than it brings.
     package static let toleratedShare = 0.2

@@ -1,5 +1,5 @@
-import Foundation
 package import DataModel
+import Foundation
 
 /// A value of the control store: JSON, so that an operator can read it.
 package protocol ControlRecord: Codable, Sendable, Equatable {}
@@ -93,7 +93,8 @@ package struct ControllerRecord: ControlRecord {
 /// `collections/<name>`.
 package struct CollectionRecord: ControlRecord {
     package enum State: String, Sendable, Codable {
-        /// Its replicas may not exist on disk yet: only in this state may a node make an in-sync replica out of nothing.
+        /// Its replicas may not exist on disk yet: only in this state may a node make an in-sync replica out of
+        /// nothing.
         case creating
         case ready
         /// Its shards are being taken out of the map; it takes no requests.

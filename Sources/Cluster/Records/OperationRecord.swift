@@ -70,7 +70,8 @@ package struct OperationRecord: ControlRecord {
     }
 }
 
-/// `progress/<operation id>`: written by the node that sends the data, beside the operation so that the two never conflict.
+/// `progress/<operation id>`: written by the node that sends the data, beside the operation so that the two never
+/// conflict.
 package struct OperationProgress: ControlRecord {
     package var bytesDone: UInt64
     package var bytesTotal: UInt64

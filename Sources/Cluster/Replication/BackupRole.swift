@@ -29,18 +29,20 @@ package enum BackupRole {
 
     /// What to do with records that follow `previous` when the log ends at `position`.
     ///
-    /// A batch that was sent twice is recognised by its positions. A gap or another history is refused; the primary then
-    /// opens the replica anew.
+    /// A batch that was sent twice is recognised by its positions. A gap or another history is refused; the primary
+    /// then opens the replica anew.
     package static func append(
         _ records: [LogRecord], after previous: LogPosition, at position: LogPosition
     ) -> Append {
         if position == previous { return .apply(dropFirst: 0) }
         if position.sequence < previous.sequence {
-            return .refuse(.invalid(reason: "records after \(previous.sequence) leave a gap after \(position.sequence)"))
+            return .refuse(
+                .invalid(reason: "records after \(previous.sequence) leave a gap after \(position.sequence)"))
         }
         if let index = records.firstIndex(where: { $0.position == position }) { return .apply(dropFirst: index + 1) }
         return .refuse(
             .invalid(
-                reason: "the log ends at \(position.sequence) in epoch \(position.epoch), which the records do not follow"))
+                reason:
+                    "the log ends at \(position.sequence) in epoch \(position.epoch), which the records do not follow"))
     }
 }

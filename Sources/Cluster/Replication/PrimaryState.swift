@@ -28,8 +28,8 @@ package struct PrimaryState: Sendable {
     /// Whether a compare-and-swap is under way.
     private var isSwapping = false
     private var swapRetryAt: Duration = .zero
-    /// Replicas that a compare-and-swap whose outcome is unknown may have promoted. They belong to the acknowledging set
-    /// until a newer record tells.
+    /// Replicas that a compare-and-swap whose outcome is unknown may have promoted. They belong to the acknowledging
+    /// set until a newer record tells.
     private var perhapsInSync: Set<NodeID> = []
 
     package init(
@@ -174,7 +174,9 @@ package struct PrimaryState: Sendable {
     private mutating func stepDown(_ reason: String) -> [PrimaryAction] {
         isOver = true
         // Whether the writes survive is the new primary's to say.
-        return [.rejectPending(.unreachable(reason: "this replica stepped down: \(reason)")), .stepDown(reason: reason)]
+        return [
+            .rejectPending(.unreachable(reason: "this replica stepped down: \(reason)")), .stepDown(reason: reason),
+        ]
     }
 
     private mutating func adoptReplicas(now: Duration) {
@@ -183,7 +185,11 @@ package struct PrimaryState: Sendable {
         for added in others.subtracting(backups.keys) { backups[added] = Backup(retryAt: now) }
         for other in others {
             // In sync: it has joined for good. Demoted: what spoke against it has been dealt with.
-            if record.value.isInSync(other) { backups[other]?.joinPoint = nil } else { backups[other]?.lostData = false }
+            if record.value.isInSync(other) {
+                backups[other]?.joinPoint = nil
+            } else {
+                backups[other]?.lostData = false
+            }
         }
     }
 
@@ -238,7 +244,8 @@ package struct PrimaryState: Sendable {
                 backups[node]?.sendingGoal = committed.sequence
                 actions.append(.send(node, after: acked))
             case .awaitingSnapshot:
-                // One copy of the shard at a time. An in-sync replica is demoted first: it cannot acknowledge meanwhile.
+                // One copy of the shard at a time. An in-sync replica is demoted first: it cannot acknowledge
+                // meanwhile.
                 guard !mustAcknowledge(node), liveNodes.contains(node),
                     !backups.values.contains(where: { $0.phase.isSendingSnapshot })
                 else { continue }

@@ -31,7 +31,8 @@ package final class ClusterStateCache: Sendable {
         publish(ClusterState(entries: entries, revision: revision))
     }
 
-    /// Follows the store until the task is cancelled. A store that fails is asked again and again.
+    /// Follows the store until the task is cancelled or the store is closed. A store that fails is asked again and
+    /// again.
     package func run() async {
         while !Task.isCancelled {
             watch: for await update in store.watch("", after: current.revision) {
@@ -45,6 +46,7 @@ package final class ClusterStateCache: Sendable {
                         logger.warning("The control store's state cannot be read: \(error)")
                     }
                     break watch
+                case .failed(.closed): return
                 case .failed(let error):
                     logger.warning("The watch on the control store failed: \(error)")
                     break watch
@@ -72,7 +74,9 @@ package final class ClusterStateCache: Sendable {
     package func wait(
         deadline: Deadline, until predicate: @escaping @Sendable (ClusterState) -> Bool
     ) async -> ClusterState? {
-        await withTaskGroup(of: ClusterState?.self) { group in
+        let present = current
+        if predicate(present) { return present }
+        return await withTaskGroup(of: ClusterState?.self) { group in
             group.addTask {
                 for await state in self.updates() where predicate(state) { return state }
                 return nil

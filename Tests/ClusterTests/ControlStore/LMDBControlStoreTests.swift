@@ -78,7 +78,9 @@ import Testing
         let fixture = try ControlStoreFixture(.lmdb)
         let store = try fixture.client()
         try await store.put(String(repeating: "k", count: 503), value: [])
-        await #expect(throws: ControlStoreError.self) { try await store.put(String(repeating: "k", count: 504), value: []) }
+        await #expect(throws: ControlStoreError.self) {
+            try await store.put(String(repeating: "k", count: 504), value: [])
+        }
         let lease = try await store.grantLease(ttl: .seconds(60))
         try await store.put(String(repeating: "l", count: 503), value: [], lease: lease)
         #expect(try await store.list("").entries.count == 2)

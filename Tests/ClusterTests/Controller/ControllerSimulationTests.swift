@@ -5,7 +5,7 @@ import Testing
 /// Nodes come and go, replicas catch up, primaries react or not, operations are planned and cancelled, and the
 /// controller works on it all; what must always be true is checked after each step.
 @Suite struct ControllerSimulationTests {
-    @Test(arguments: 0..<60) func invariantsHoldThroughRandomFailures(seed: UInt64) async throws {
+    @Test(arguments: 0..<40) func invariantsHoldThroughRandomFailures(seed: UInt64) async throws {
         var simulation = try Simulation(seed: seed)
         for step in 0..<300 {
             simulation.step()

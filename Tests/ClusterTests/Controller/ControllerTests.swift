@@ -70,8 +70,10 @@ import Testing
         #expect(!actions.isEmpty)
         // The role goes to another node before the actions arrive: none takes effect.
         world.put(ControlKey.controller, ControllerRecord(node: try #require(world.state.liveNodes.max())))
-        for action in actions { let committed = world.commit(action)
-            #expect(!committed) }
+        for action in actions {
+            let committed = world.commit(action)
+            #expect(!committed)
+        }
     }
 
     @Test func aClusterThatStartsWaitsForItsNodesAMoment() throws {
@@ -231,11 +233,14 @@ import Testing
         for node in 1...3 { world.join(NodeID(UInt32(node))) }
         let id = CollectionID("c")
         let config = CollectionConfig(
-            spaces: [VectorSpace(name: "", dimension: 4, distance: .cosine)], virtualShards: 512, physicalShards: shards)
+            spaces: [VectorSpace(name: "", dimension: 4, distance: .cosine)], virtualShards: 512, physicalShards: shards
+        )
         world.put(
             ControlKey.collection("c"),
             CollectionRecord(id: id, name: "c", config: config, state: .deleting, createdAt: 0))
-        for shard in try Placement.place(id, config: config, in: world.state) { world.put(ControlKey.shard(shard.id), shard) }
+        for shard in try Placement.place(id, config: config, in: world.state) {
+            world.put(ControlKey.shard(shard.id), shard)
+        }
         world.settle()
         #expect(world.state.collections.isEmpty)
         #expect(world.state.allShards.isEmpty)

@@ -6,17 +6,19 @@ import Testing
     private static let gibibyte: UInt64 = 1 << 30
 
     private func loads(_ world: World, bytes: (ShardID) -> UInt64) -> [ShardID: [NodeID: ReplicaLoad]] {
-        Dictionary(uniqueKeysWithValues: world.state.allShards.map { shard in
-            let load = ReplicaLoad(points: 1, bytes: bytes(shard.value.id))
-            return (shard.value.id, Dictionary(uniqueKeysWithValues: shard.value.replicas.map { ($0.node, load) }))
-        })
+        Dictionary(
+            uniqueKeysWithValues: world.state.allShards.map { shard in
+                let load = ReplicaLoad(points: 1, bytes: bytes(shard.value.id))
+                return (shard.value.id, Dictionary(uniqueKeysWithValues: shard.value.replicas.map { ($0.node, load) }))
+            })
     }
 
     /// Replicas and bytes of each node after the plan; checks that no node gets two replicas of a shard.
     private func apply(_ plan: MovePlan, to world: World, bytes: (ShardID) -> UInt64) -> [NodeID: (Int, UInt64)] {
-        var places = Dictionary(uniqueKeysWithValues: world.state.allShards.map {
-            ($0.value.id, Set($0.value.replicas.map(\.node)))
-        })
+        var places = Dictionary(
+            uniqueKeysWithValues: world.state.allShards.map {
+                ($0.value.id, Set($0.value.replicas.map(\.node)))
+            })
         for move in plan.moves {
             let left = places[move.shard]?.remove(move.from) != nil
             let arrived = places[move.shard]?.insert(move.to).inserted == true

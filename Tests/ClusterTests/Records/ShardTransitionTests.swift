@@ -29,14 +29,18 @@ import Testing
     @Test func onlyThePrimaryMakesThem() {
         #expect(throws: ShardTransitionError.notPrimary(NodeID(2))) { try shard.demoting(NodeID(1), by: NodeID(2)) }
         #expect(throws: ShardTransitionError.notPrimary(NodeID(3))) { try shard.promoting(NodeID(3), by: NodeID(3)) }
-        #expect(throws: ShardTransitionError.notPrimary(NodeID(2))) { try shard.handingOver(to: NodeID(2), by: NodeID(2)) }
+        #expect(throws: ShardTransitionError.notPrimary(NodeID(2))) {
+            try shard.handingOver(to: NodeID(2), by: NodeID(2))
+        }
     }
 
     @Test func impossibleOnesAreRefused() {
         #expect(throws: ShardTransitionError.isPrimary(NodeID(1))) { try shard.demoting(NodeID(1), by: NodeID(1)) }
         #expect(throws: ShardTransitionError.wrongState(NodeID(3))) { try shard.demoting(NodeID(3), by: NodeID(1)) }
         #expect(throws: ShardTransitionError.wrongState(NodeID(2))) { try shard.promoting(NodeID(2), by: NodeID(1)) }
-        #expect(throws: ShardTransitionError.wrongState(NodeID(3))) { try shard.handingOver(to: NodeID(3), by: NodeID(1)) }
+        #expect(throws: ShardTransitionError.wrongState(NodeID(3))) {
+            try shard.handingOver(to: NodeID(3), by: NodeID(1))
+        }
         #expect(throws: ShardTransitionError.noSuchReplica(NodeID(9))) { try shard.promoting(NodeID(9), by: NodeID(1)) }
     }
 

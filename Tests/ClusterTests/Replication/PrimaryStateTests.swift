@@ -105,7 +105,10 @@ import Testing
     @Test func aConflictIsDecidedAnew() throws {
         var primary = started()
         let actions = primary.handle(.liveNodesChanged([NodeID(1), two]), now: .zero)
-        #expect(actions == [.compareAndSwap(expected: Revision(1), record: try Self.record().value.demoting(three, by: NodeID(1)))])
+        #expect(
+            actions == [
+                .compareAndSwap(expected: Revision(1), record: try Self.record().value.demoting(three, by: NodeID(1)))
+            ])
         // The controller was quicker.
         let newer = Self.record([.inSync, .inSync, .catchingUp], epoch: 2, revision: 5)
         #expect(primary.handle(.recordChanged(newer), now: .zero) == [])

@@ -1,8 +1,8 @@
 import Cluster
 import DataModel
 
-/// One shard on three nodes, with the controller, in a world where messages are late, out of order or lost, nodes die and
-/// come back with their logs, and logs are trimmed. Nodes act on old records until they happen to look again.
+/// One shard on three nodes, with the controller, in a world where messages are late, out of order or lost, nodes die
+/// and come back with their logs, and logs are trimmed. Nodes act on old records until they happen to look again.
 struct ReplicationSimulation {
     /// A replica's durable part: the writes it has, by sequence.
     struct Replica {
@@ -39,6 +39,8 @@ struct ReplicationSimulation {
         var sender: NodeID
         var reign: Int
         var message: Message
+        /// False when the sender has been told that it failed: it still takes effect, late and unheard.
+        var isAwaited = true
     }
 
     var random: SeededGenerator
@@ -69,8 +71,8 @@ struct ReplicationSimulation {
         now += .milliseconds(Int.random(in: 0...30, using: &random))
         guard let node = nodes.randomElement(using: &random) else { return }
         switch Int.random(in: 0..<24, using: &random) {
-        case 0: if random.oneIn(3) { crash(node) }
-        case 1: if replicas[node]?.isUp == false { restart(node) }
+        case 0: if random.oneIn(3) { random.oneIn(2) ? crash(node) : loseLease(node) }
+        case 1: if replicas[node]?.isUp == false { restart(node) } else { renewLease(node) }
         case 2, 3: look(node)
         case 4: world.settle(options: quietOptions, rounds: 1)
         case 5: if random.oneIn(10) { askForHandover() }
@@ -85,7 +87,7 @@ struct ReplicationSimulation {
 
     /// Everything works again: in the end all replicas must be in sync and equal.
     mutating func heal() {
-        for node in nodes where replicas[node]?.isUp == false { restart(node) }
+        for node in nodes { if replicas[node]?.isUp == false { restart(node) } else { renewLease(node) } }
         for _ in 0..<400 {
             now += .milliseconds(50)
             world.settle(options: quietOptions)
@@ -140,8 +142,19 @@ struct ReplicationSimulation {
         replicas[node]?.isUp = false
         replicas[node]?.primary = nil
         waiting[node] = nil
-        inFlight.removeAll { $0.sender == node }
-        world.fall(node)
+        // What it had sent may still arrive.
+        inFlight.removeAll { $0.sender == node && random.oneIn(2) }
+        for index in inFlight.indices where inFlight[index].sender == node { inFlight[index].isAwaited = false }
+        if world.state.isLive(node) { world.fall(node) }
+    }
+
+    /// The node was stopped for a while, say: the others think it dead, and it knows nothing of that.
+    private mutating func loseLease(_ node: NodeID) {
+        if world.state.isLive(node) { world.fall(node) }
+    }
+
+    private mutating func renewLease(_ node: NodeID) {
+        if !world.state.isLive(node) { world.rise(node) }
     }
 
     private mutating func restart(_ node: NodeID) {
@@ -178,25 +191,40 @@ struct ReplicationSimulation {
     private mutating func dropOne() {
         guard !inFlight.isEmpty else { return }
         let lost = inFlight.remove(at: Int.random(in: 0..<inFlight.count, using: &random))
-        // The request took effect or not; its sender learns neither.
-        let takesEffect = random.oneIn(2)
+        // Its sender learns only that it failed. It took effect, will do so later, or never.
         switch lost.message {
         case .open(let to, _), .records(let to, _, _, _), .snapshot(let to, _, _):
-            if takesEffect { _ = receive(lost.message) }
+            if random.oneIn(2) { _ = receive(lost.message) } else { delay(lost) }
             reply(lost, .backupFailed(to, .unreachable(reason: "lost")))
         case .swap(let expected, let record):
-            if takesEffect { _ = swap(expected, record) }
+            if random.oneIn(2) { _ = swap(expected, record) } else { delay(lost) }
             reply(lost, .swapFailed(reason: "lost"))
         case .refresh: break
         case .event: inFlight.append(lost)
         }
     }
 
+    private mutating func delay(_ lost: InFlight) {
+        guard random.oneIn(2) else { return }
+        var late = lost
+        late.isAwaited = false
+        inFlight.append(late)
+    }
+
     private mutating func reply(_ request: InFlight, _ event: PrimaryEvent) {
+        guard request.isAwaited else { return }
         inFlight.append(InFlight(sender: request.sender, reign: request.reign, message: .event(event)))
     }
 
     private mutating func deliver(_ entry: InFlight) {
+        if !entry.isAwaited {
+            switch entry.message {
+            case .swap(let expected, let record): _ = swap(expected, record)
+            case .refresh, .event: break
+            case .open, .records, .snapshot: _ = receive(entry.message)
+            }
+            return
+        }
         guard let sender = replicas[entry.sender], sender.isUp, sender.reign == entry.reign else { return }
         switch entry.message {
         case .event(let event): give(event, to: entry.sender)
@@ -252,7 +280,8 @@ struct ReplicationSimulation {
         var admission = BackupRole.admit(epoch: epoch, record: replica.view.value, node: node)
         if admission == .refreshFirst {
             look(node)
-            admission = BackupRole.admit(epoch: epoch, record: replicas[node]?.view.value ?? replica.view.value, node: node)
+            admission = BackupRole.admit(
+                epoch: epoch, record: replicas[node]?.view.value ?? replica.view.value, node: node)
         }
         return switch admission {
         case .accept: nil
@@ -272,7 +301,9 @@ struct ReplicationSimulation {
         }
         let actions = primary.handle(event, now: now)
         replicas[node]?.primary = primary
-        if let view = replicas[node]?.view, primary.record.revision > view.revision { replicas[node]?.view = primary.record }
+        if let view = replicas[node]?.view, primary.record.revision > view.revision {
+            replicas[node]?.view = primary.record
+        }
         perform(actions, of: node)
     }
 

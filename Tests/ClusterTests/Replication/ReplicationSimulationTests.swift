@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct ReplicationSimulationTests {
     /// Replay one seed by running this test with that argument alone.
-    @Test(arguments: 0..<200)
+    @Test(arguments: 0..<80)
     func everyInSyncReplicaHoldsEveryAcknowledgedWriteAndAllEndEqual(seed: UInt64) async throws {
         var simulation = try ReplicationSimulation(seed: seed)
         for _ in 0..<1_500 {

@@ -38,7 +38,9 @@ struct World {
     // MARK: - Nodes
 
     mutating func join(_ node: NodeID, startedAt: Double = 0) {
-        put(ControlKey.node(node), NodeRecord(id: node, httpAddress: "h:\(node)", rpcHost: "h", rpcPort: Int(node.rawValue)))
+        put(
+            ControlKey.node(node),
+            NodeRecord(id: node, httpAddress: "h:\(node)", rpcHost: "h", rpcPort: Int(node.rawValue)))
         rise(node, startedAt: startedAt)
     }
 

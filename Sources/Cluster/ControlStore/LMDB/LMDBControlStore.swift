@@ -131,7 +131,8 @@ package final class LMDBControlStore: ControlStore {
         precondition(mutations.count <= ControlLimits.transactionOperations, "too many mutations")
         precondition(Set(mutations.map(\.key)).count == mutations.count, "a key is changed twice")
         if let key = mutations.map(\.key).first(where: { $0.isEmpty || $0.utf8.count > Self.maximumKeyBytes }) {
-            throw .unavailable(reason: "a key has \(key.utf8.count) bytes; the store takes 1 to \(Self.maximumKeyBytes)")
+            throw .unavailable(
+                reason: "a key has \(key.utf8.count) bytes; the store takes 1 to \(Self.maximumKeyBytes)")
         }
         return try await write { [tables, times] transaction in
             for condition in guards {

@@ -1,8 +1,8 @@
 import DataModel
 import Glibc
 
-/// One file per lease, locked by the lease's owner for as long as it lives: the kernel lets go of the lock at the moment
-/// when the process dies, however it dies.
+/// One file per lease, locked by the lease's owner for as long as it lives: the kernel lets go of the lock at the
+/// moment when the process dies, however it dies.
 ///
 /// The locks belong to open file descriptions (`F_OFD_SETLK`), not to processes: so two stores in one process hold
 /// different locks, and looking at a lock neither takes nor drops it.

@@ -79,7 +79,9 @@ final class LeaseTimes: @unchecked Sendable {
 
     /// Whether the lease's time has not passed.
     func isAlive(_ lease: LeaseID, slot: Int, now: UInt64) -> Bool {
-        guard let owner = word(slot, 0), owner.pointee.load(ordering: .acquiring) == lease.rawValue else { return false }
+        guard let owner = word(slot, 0), owner.pointee.load(ordering: .acquiring) == lease.rawValue else {
+            return false
+        }
         return (word(slot, 1)?.pointee.load(ordering: .acquiring) ?? 0) > now
     }
 
