@@ -2,6 +2,7 @@ import Coordinator
 import DataModel
 import Foundation
 import Shard
+import Synchronization
 import Testing
 
 @Suite(.serialized, .timeLimit(.minutes(2)))
@@ -120,14 +121,15 @@ struct NodeClusterTests {
             let from = try #require(replicas.first { $0.isPrimary }?.node)
             let to = try #require(cluster.nodes.first { node in !replicas.contains { $0.node == node } })
             let database = try cluster.any
-            let writer = Task {
+            let isDone = Atomic(false)
+            async let written: UInt64 = {
                 var next: UInt64 = 1_000
-                while !Task.isCancelled {
+                while !isDone.load(ordering: .relaxed) {
                     _ = try await database.upsert(points(next..<next + 5), into: "points", deadline: .soon)
                     next += 5
                 }
                 return next
-            }
+            }()
             let operation = try await database.move(
                 MoveRequest(collection: "points", shard: ShardNumber(0), from: from, to: to), deadline: .soon)
             try await eventually("the move is done") {
@@ -135,12 +137,12 @@ struct NodeClusterTests {
                 try #require(status?.state != .failed, "\(status?.detail ?? "")")
                 return status?.state == .done
             }
-            writer.cancel()
-            let written = try await writer.value
+            isDone.store(true, ordering: .relaxed)
+            let end = try await written
             let after = try await cluster.table().shards[0].replicas
             #expect(Set(after.map(\.node)) == Set(replicas.map(\.node)).subtracting([from]).union([to]))
             try await cluster.waitUntilInSync()
-            try await cluster.expectEqualReplicas(ids: Set(1...500).union(1_000..<written), copies: 2)
+            try await cluster.expectEqualReplicas(ids: Set(1...500).union(1_000..<end), copies: 2)
             try await eventually("the old replica's files are gone") {
                 let folder = "\(cluster.folder(of: from))/collections"
                 let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
@@ -161,17 +163,35 @@ struct NodeClusterTests {
         }
     }
 
-    @Test func replicaWhoseFilesAreGoneIsFilledAnew() async throws {
+    @Test func inSyncReplicaWhoseFilesAreGoneServesNothingAndIsFilledAnew() async throws {
         try await TestCluster.with { cluster in
             try await cluster[1].createCollection("points", config: .small(), deadline: .soon)
             _ = try await cluster[1].upsert(points(1...100), into: "points", deadline: .soon)
             let nodes = cluster.nodes
-            await cluster.stopAll()
+            await cluster.killAll()
             try FileManager.default.removeItem(atPath: "\(cluster.folder(of: NodeID(2)))/collections")
             for node in nodes { try await cluster.start(node) }
+            for node in nodes {
+                #expect(try await cluster[node.rawValue].count(in: "points", deadline: .soon) == 100)
+            }
             try await cluster.waitUntilInSync()
-            #expect(try await cluster[2].count(in: "points", deadline: .soon) == 100)
             try await cluster.expectEqualReplicas(ids: Set(1...100), copies: 2)
+        }
+    }
+
+    @Test func lastReplicaWhoseFilesAreGoneIsNeverPassedOffAsEmpty() async throws {
+        try await TestCluster.with(nodes: 1) { cluster in
+            try await cluster[1].createCollection("points", config: .small(shards: 1, copies: 1), deadline: .soon)
+            _ = try await cluster[1].upsert(points(1...10), into: "points", deadline: .soon)
+            await cluster.stopAll()
+            try FileManager.default.removeItem(atPath: "\(cluster.folder(of: NodeID(1)))/collections")
+            try await cluster.start(NodeID(1))
+            await #expect {
+                _ = try await cluster[1].count(in: "points", deadline: .after(.seconds(1)))
+            } throws: { error in
+                guard case DatabaseError.unavailable(let reason) = error else { return false }
+                return reason.contains("shard 0") && reason.contains("gone")
+            }
         }
     }
 

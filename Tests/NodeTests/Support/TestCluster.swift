@@ -59,6 +59,14 @@ final class TestCluster {
         await node.abandon()
     }
 
+    /// As a power failure would: no node sees another one go.
+    func killAll() async {
+        let nodes = running
+        running = [:]
+        for entry in nodes.values { entry.store.abandon() }
+        for entry in nodes.values { await entry.node.abandon() }
+    }
+
     func stop(_ id: NodeID) async {
         await running.removeValue(forKey: id)?.node.shutdown()
     }

@@ -1,0 +1,117 @@
+import Cluster
+import Coordinator
+import DataModel
+import Testing
+
+@Suite(.timeLimit(.minutes(1)))
+struct WritingTests {
+    @Test func pointsGoToTheShardsOfTheirVirtualShardsInOrder() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create()
+        let points = (0..<100).map { point(.number($0 % 60), [Float($0), 0, 0, 0]) }
+        _ = try await fixture.coordinator.upsert(points, into: "c", deadline: .soon)
+        let table = try #require(fixture.cache.current.routing(of: "c"))
+        let operations = fixture.shards.with { $0.operations }
+        var seen = 0
+        for (shard, written) in operations {
+            #expect(written.count == 1)
+            guard case .upsert(let part) = written[0] else { continue }
+            seen += part.count
+            for point in part { #expect(table.shardIndex(of: point.id) == Int(shard.number.rawValue)) }
+            let order = part.compactMap { $0.vectors[""]?[0] }
+            #expect(order == order.sorted())
+        }
+        #expect(seen == 100)
+        #expect(try await fixture.coordinator.count(in: "c", deadline: .soon) == 60)
+    }
+
+    @Test func writeFollowsThePrimaryWithTheNewEpoch() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create(shards: 1, copies: 2)
+        let old = try fixture.shard()
+        let next = try #require(old.inSync.first { $0 != old.primary })
+        fixture.shards.set(.fails(.notPrimary), on: old.primary.rawValue)
+        try await fixture.change { $0.primary = next }
+        _ = try await fixture.coordinator.upsert([point(.number(1))], into: "c", deadline: .soon)
+        #expect(fixture.shards.with { $0.epochs } == [old.epoch.next])
+    }
+
+    @Test func writeToAStoppedPrimaryGoesOnWithTheNextOne() async throws {
+        let fixture = try await Fixture()
+        let following = Task { [cache = fixture.cache] in await cache.run() }
+        defer { following.cancel() }
+        try await fixture.create(shards: 1, copies: 2)
+        let old = try fixture.shard()
+        let next = try #require(old.inSync.first { $0 != old.primary })
+        fixture.shards.set(.hangs, on: old.primary.rawValue)
+        async let written = fixture.coordinator.upsert([point(.number(1))], into: "c", deadline: .soon)
+        try await fixture.change { $0.primary = next }
+        #expect(try await written == SequenceNumber(1))
+    }
+
+    @Test func writeThatFindsNoPrimaryNamesTheShard() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create(shards: 1, copies: 1)
+        let primary = try fixture.shard().primary
+        try await fixture.store.transaction(guards: [], mutations: [.delete(key: ControlKey.live(primary))])
+        await #expect {
+            _ = try await fixture.coordinator.delete(
+                [.number(1)], from: "c", deadline: .after(.milliseconds(200)))
+        } throws: { isError($0, unavailable, "shard 0", "is down") }
+    }
+
+    @Test func hardFailuresAreNotTriedAgain() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create(shards: 1, copies: 1)
+        let primary = try fixture.shard().primary.rawValue
+        let before = fixture.shards.calls(to: primary)
+        fixture.shards.set(.fails(.outOfSpace(reason: "map full")), on: primary)
+        await #expect {
+            _ = try await fixture.coordinator.upsert([point(.number(1))], into: "c", deadline: .soon)
+        } throws: { error in
+            guard case .outOfSpace(let reason) = error as? DatabaseError else { return false }
+            return reason.contains("shard 0")
+        }
+        #expect(fixture.shards.calls(to: primary) == before + 1)
+    }
+
+    @Test func badPointsAreRefusedByFieldBeforeAnythingIsSent() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create([
+            VectorSpace(name: "", dimension: 4, distance: .dot), VectorSpace(name: "title", dimension: 2, distance: .dot),
+        ])
+        let good = point(.number(1))
+        var wrongDimension = point(.number(2))
+        wrongDimension.vectors[""] = [1, 2, 3]
+        var wrongNamed = point(.number(3))
+        wrongNamed.vectors["title"] = [1]
+        var unknown = point(.number(4))
+        unknown.vectors["body"] = [1]
+        var missing = point(.number(5))
+        missing.vectors[""] = nil
+        for (bad, words) in [
+            (wrongDimension, "points[1].vector: 3 components where the vector space has 4"),
+            (wrongNamed, "points[1].vector.title: 1 components where the vector space has 2"),
+            (unknown, "points[1].vector.body: unknown vector name"), (missing, "points[1].vector is missing"),
+        ] {
+            await #expect {
+                _ = try await fixture.coordinator.upsert([good, bad], into: "c", deadline: .soon)
+            } throws: { isError($0, invalid, words) }
+        }
+        #expect(fixture.shards.with { $0.operations }.isEmpty)
+    }
+
+    @Test func queriesAreCheckedAgainstTheSchema() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create([VectorSpace(name: "title", dimension: 2, distance: .dot)])
+        for (query, words) in [
+            (Query(target: .vector([1, 2]), space: "body"), "unknown vector name 'body'"),
+            (Query(target: .vector([1, 2])), "no unnamed vector"),
+            (Query(target: .vector([1]), space: "title"), "1 components where the vector space has 2"),
+        ] {
+            await #expect {
+                _ = try await fixture.coordinator.query([query], in: "c", deadline: .soon)
+            } throws: { isError($0, invalid, words) }
+        }
+    }
+}
