@@ -82,7 +82,8 @@ let package = Package(
 
         // Not a product that users get: a peer of Benchmarks/index/compare.py.
         .executableTarget(
-            name: "index-benchmark", dependencies: ["VectorIndex"], path: "Benchmarks/index",
+            name: "index-benchmark", dependencies: ["VectorIndex", "Shard", "DataModel", logging],
+            path: "Benchmarks/index",
             exclude: ["compare.py", "hnswlib_peer.py"], swiftSettings: swiftSettings),
 
         tests("DataModelTests", ["DataModel"]),

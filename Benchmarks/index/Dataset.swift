@@ -1,4 +1,5 @@
 internal import Foundation
+internal import VectorIndex
 
 /// The benchmark's input: unit vectors, queries, and the true neighbours of each query.
 struct Dataset {
@@ -6,6 +7,8 @@ struct Dataset {
     /// `[count x dimension]`, row-major.
     let base: [Float]
     let queries: [Float]
+    /// The queries at unit length.
+    let unitQueries: [Float]
     /// `[queryCount x truthWidth]`, nearest first.
     let truth: [UInt32]
     let truthWidth: Int
@@ -22,6 +25,12 @@ struct Dataset {
         self.queries = queries.values(of: Float16.self).map { Float($0) }
         self.truth = truth.values(of: UInt32.self)
         truthWidth = truth.columns
+        var units = self.queries
+        units.withUnsafeMutableBufferPointer { buffer in
+            guard let start = buffer.baseAddress else { return }
+            for query in 0..<queries.rows { normalise(start + query * base.columns, dimension: base.columns) }
+        }
+        unitQueries = units
     }
 }
 

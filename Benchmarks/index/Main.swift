@@ -1,41 +1,50 @@
 internal import Foundation
-internal import VectorIndex
 
 // A peer of `compare.py`: loads the data, then answers one command a line with one line of JSON.
 //
 //   build <m> <efConstruct>     inserts all rows with one thread
 //   search <ef>                 answers all queries, k = 10, with one thread
-//   scan                        answers all queries exactly
 
 @main
 enum IndexBenchmark {
-    static func main() throws {
-        guard CommandLine.arguments.count == 2 else {
-            FileHandle.standardError.write(Data("usage: index-benchmark <data folder>\n".utf8))
+    static func main() async throws {
+        let arguments = CommandLine.arguments
+        guard arguments.count == 3, ["heap", "mapped", "shard"].contains(arguments[2]) else {
+            FileHandle.standardError.write(Data("usage: index-benchmark <data folder> heap|mapped|shard\n".utf8))
             exit(2)
         }
-        let dataset = try Dataset(folder: CommandLine.arguments[1])
-        var subject = try Subject(dataset: dataset, m: 16, efConstruct: 128)
-        print(#"{"ready": true}"#)
-        fflush(nil)
+        let dataset = try Dataset(folder: arguments[1])
+        if arguments[2] == "heap" {
+            try await answer(HeapSubject(dataset: dataset), queries: dataset.queryCount, rows: dataset.count)
+        } else {
+            let subject = ShardSubject(dataset: dataset, isWhole: arguments[2] == "shard")
+            defer { subject.removeFiles() }
+            try await answer(subject, queries: dataset.queryCount, rows: dataset.count)
+        }
+    }
+
+    private static func answer(_ subject: some Subject, queries: Int, rows: Int) async throws {
+        var subject = subject
+        reply(#"{"ready": true}"#)
         while let line = readLine() {
             let words = line.split(separator: " ").map(String.init)
             let numbers = words.dropFirst().compactMap(Int.init)
             switch (words.first, numbers.count) {
             case ("build", 2):
-                subject = try Subject(dataset: dataset, m: numbers[0], efConstruct: numbers[1])
-                let seconds = subject.build()
-                print(#"{"inserts_per_second": \#(Double(dataset.count) / seconds)}"#)
-            case ("search", 1): report(subject.search(ef: numbers[0]), queries: dataset.queryCount)
-            case ("scan", 0): report(subject.scan(), queries: dataset.queryCount)
-            default: print(#"{"error": "unknown command"}"#)
+                let seconds = try await subject.build(m: numbers[0], efConstruct: numbers[1])
+                reply(#"{"inserts_per_second": \#(Double(rows) / seconds)}"#)
+            case ("search", 1):
+                let outcome = try await subject.search(ef: numbers[0])
+                reply(
+                    #"{"queries_per_second": \#(Double(queries) / outcome.seconds), "recall": \#(outcome.recall)}"#)
+            default:
+                reply(#"{"error": "unknown command"}"#)
             }
-            fflush(nil)
         }
     }
 
-    private static func report(_ outcome: Subject.Outcome, queries: Int) {
-        print(
-            #"{"queries_per_second": \#(Double(queries) / outcome.seconds), "recall": \#(outcome.recall)}"#)
+    private static func reply(_ line: String) {
+        print(line)
+        fflush(nil)
     }
 }

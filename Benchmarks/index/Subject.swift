@@ -1,22 +1,40 @@
 internal import Foundation
 internal import VectorIndex
 
-/// The graph under test. Another way to hold the vectors, such as mapped blocks, is another `Subject`.
-struct Subject {
-    struct Outcome {
-        let seconds: Double
-        let recall: Double
+/// What a round of queries took, in seconds of processor time, and found.
+struct Outcome {
+    let seconds: Double
+    let recall: Double
+}
+
+/// Something that finds neighbours, under test.
+protocol Subject {
+    /// Inserts all rows; the seconds of processor time that it took.
+    mutating func build(m: Int, efConstruct: Int) async throws -> Double
+    func search(ef: Int) async throws -> Outcome
+}
+
+/// The index alone, over vectors in memory.
+struct HeapSubject: Subject {
+    let dataset: Dataset
+    private var graph: HNSWGraph?
+
+    init(dataset: Dataset) { self.dataset = dataset }
+
+    mutating func build(m: Int, efConstruct: Int) throws -> Double {
+        let graph = try emptyGraph(m: m, efConstruct: efConstruct)
+        self.graph = graph
+        return cpuSeconds {
+            while graph.insertNext(below: UInt32(dataset.count)) != nil {}
+        }
     }
 
-    static let k = 10
+    func search(ef: Int) -> Outcome {
+        guard let graph else { return Outcome(seconds: .infinity, recall: 0) }
+        return dataset.measure(graph, ef: ef)
+    }
 
-    let dataset: Dataset
-    let graph: HNSWGraph
-    /// The queries at unit length.
-    private let queries: [Float]
-
-    init(dataset: Dataset, m: Int, efConstruct: Int) throws {
-        self.dataset = dataset
+    private func emptyGraph(m: Int, efConstruct: Int) throws -> HNSWGraph {
         let dimension = dataset.dimension
         let vectors = try Column(rowBytes: dimension * 4, maximumRows: dataset.count)
         dataset.base.withUnsafeBufferPointer { base in
@@ -26,58 +44,48 @@ struct Subject {
                 normalise(floats, dimension: dimension)
             }
         }
-        var queries = dataset.queries
-        queries.withUnsafeMutableBufferPointer { buffer in
-            guard let start = buffer.baseAddress else { return }
-            for query in 0..<dataset.queryCount { normalise(start + query * dimension, dimension: dimension) }
-        }
-        self.queries = queries
-        graph = try HNSWGraph(
+        return try HNSWGraph(
             parameters: .init(m: m, efConstruct: efConstruct), metric: .innerProduct, dimension: dimension,
             vectors: vectors, maximumRows: dataset.count)
     }
+}
 
-    /// Inserts all rows; the seconds that it took.
-    func build() -> Double {
-        Self.cpuSeconds {
-            while graph.insertNext(below: UInt32(dataset.count)) != nil {}
-        }
-    }
+extension Dataset {
+    static let k = 10
 
-    func search(ef: Int) -> Outcome {
-        measure { query in
-            graph.search(query: query, k: Self.k, ef: ef, visibleRows: graph.count, deleted: .none)
-        }
-    }
-
-    func scan() -> Outcome {
-        measure { query in
-            graph.scan(query: query, k: Self.k, rows: 0..<UInt32(dataset.count), deleted: .none)
-        }
-    }
-
-    private func measure(_ answer: (UnsafePointer<Float>) -> [Neighbour]) -> Outcome {
+    /// Asks the graph each query.
+    func measure(_ graph: HNSWGraph, ef: Int) -> Outcome {
         var answers: [[Neighbour]] = []
-        answers.reserveCapacity(dataset.queryCount)
-        let seconds = queries.withUnsafeBufferPointer { queries in
-            Self.cpuSeconds {
+        answers.reserveCapacity(queryCount)
+        let seconds = unitQueries.withUnsafeBufferPointer { queries in
+            cpuSeconds {
                 guard let start = queries.baseAddress else { return }
-                for query in 0..<dataset.queryCount { answers.append(answer(start + query * dataset.dimension)) }
+                for query in 0..<queryCount {
+                    answers.append(
+                        graph.search(
+                            query: start + query * dimension, k: Self.k, ef: ef, visibleRows: graph.count,
+                            deleted: .none))
+                }
             }
         }
-        var hits = 0
-        for (query, answer) in answers.enumerated() {
-            let first = query * dataset.truthWidth
-            let truth = Set(dataset.truth[first..<first + Self.k])
-            hits += answer.count { truth.contains($0.slot) }
-        }
-        return Outcome(seconds: seconds, recall: Double(hits) / Double(Self.k * dataset.queryCount))
+        return Outcome(seconds: seconds, recall: recall(answers.map { $0.map(\.slot) }))
     }
 
-    /// Processor time, not time on the wall: other processes may want the core too.
-    private static func cpuSeconds(_ body: () -> Void) -> Double {
-        let start = clock()
-        body()
-        return Double(clock() - start) / Double(CLOCKS_PER_SEC)
+    /// The share of the true `k` nearest rows that the answers hold.
+    func recall(_ answers: [[UInt32]]) -> Double {
+        var hits = 0
+        for (query, answer) in answers.enumerated() {
+            let first = query * truthWidth
+            let nearest = Set(truth[first..<first + Self.k])
+            hits += answer.count { nearest.contains($0) }
+        }
+        return Double(hits) / Double(Self.k * queryCount)
     }
+}
+
+/// Processor time, not time on the wall: other processes may want the core too.
+func cpuSeconds(_ body: () -> Void) -> Double {
+    let start = clock()
+    body()
+    return Double(clock() - start) / Double(CLOCKS_PER_SEC)
 }

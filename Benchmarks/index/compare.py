@@ -65,9 +65,13 @@ def prepared_commands(data):
     subprocess.run([python, "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
     build = ["swift", "build", "-c", "release", "--product", "index-benchmark", "--package-path", REPOSITORY]
     subprocess.run(build, check=True, stdout=sys.stderr)
+    program = REPOSITORY / ".build/release/index-benchmark"
     return {
         "hnswlib 0.8.0": [python, HERE / "hnswlib_peer.py", data],
-        "Shoal": [REPOSITORY / ".build/release/index-benchmark", data],
+        # The index alone; the same over blocks that LMDB maps; the whole shard, with ids and payloads of the results.
+        "Shoal, index": [program, data, "heap"],
+        "Shoal, mapped": [program, data, "mapped"],
+        "Shoal, shard": [program, data, "shard"],
     }
 
 
@@ -110,7 +114,8 @@ def table(rows, names, runs):
     ]
     for what, cells in rows:
         values = [f"{cells[name][0]:,.0f}" + (f" ({cells[name][1]})" if cells[name][1] else "") for name in names]
-        lines.append(f"| {what} | " + " | ".join(values) + f" | {cells[names[-1]][0] / cells[reference][0]:.2f} x |")
+        ratios = " / ".join(f"{cells[name][0] / cells[reference][0]:.2f}" for name in names[1:])
+        lines.append(f"| {what} | " + " | ".join(values) + f" | {ratios} |")
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ internal import Foundation
 internal import LMDB
 package import Logging
 internal import Synchronization
-internal import VectorIndex
+package import VectorIndex
 
 /// One replica of a physical shard: points, their vectors and payloads, a log of writes, and a graph per vector space, in
 /// two memory-mapped LMDB environments.
@@ -22,7 +22,8 @@ package final class Shard: Sendable {
     let index: IndexStore
     /// By space.
     let vectors: [VectorRows]
-    let graphs: [HNSWGraph]
+    /// By space. Package-wide, so that a benchmark can compare the graph alone with its peers.
+    package let graphs: [HNSWGraph]
 
     /// Group commits run here, one at a time; LMDB binds a write transaction to a thread, and each commit keeps to one.
     let writer: DispatchQueue
@@ -90,10 +91,6 @@ package final class Shard: Sendable {
         checkpointing = Mutex(Checkpoints(rows: graphs.reduce(0) { $0 + UInt64($1.count) }, time: .now))
         writer = DispatchQueue(label: "shoal.shard.writer")
         room = RoomGate(limit: options.maximumUnindexedRows)
-    }
-
-    deinit {
-        // Environments close with their last reference, which views and searches may hold a little longer.
     }
 }
 
