@@ -43,7 +43,8 @@ extension Coordinator {
             switch error {
             case .notEnoughNodes(let live, let factor):
                 throw .invalid(
-                    reason: "replication_factor: \(factor) replicas of a shard need as many live nodes, there are \(live)")
+                    reason:
+                        "replication_factor: \(factor) replicas of a shard need as many live nodes, there are \(live)")
             case .moreShardsThanVirtualShards(let physical, let virtual):
                 throw .invalid(
                     reason: "shard_number: \(physical) physical shards cannot divide \(virtual) virtual shards")
@@ -66,8 +67,8 @@ extension Coordinator {
         return true
     }
 
-    /// Waits until every in-sync replica of every shard answers: then each has its files, and from there on a missing file
-    /// means lost data.
+    /// Waits until every in-sync replica of every shard answers: then each has its files, and from there on a missing
+    /// file means lost data.
     private func waitUntilServing(_ id: CollectionID, name: String, deadline: Deadline) async throws(DatabaseError) {
         var answered: Set<String> = []
         var backoff = Backoff()

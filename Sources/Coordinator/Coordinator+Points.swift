@@ -34,7 +34,7 @@ extension Coordinator {
     ) async throws(DatabaseError) -> ScrollPage {
         let table = try await routing(of: collection)
         try SchemaCheck(config: table.collection.value.config).check(request.withVectors)
-        let shards = table.shards.map(\.value).filter { shard in replica.map { shard.isInSync($0) } ?? true }
+        let shards = try shards(of: table, on: replica)
         var perShard = request
         perShard.limit += 1
         let answers = try await concurrently(shards) { [perShard] (shard) throws(DatabaseError) in
@@ -44,6 +44,24 @@ extension Coordinator {
             }
         }
         return Merge.page(answers, limit: request.limit)
+    }
+
+    /// The shards of the table; only those that a replica on `node` answers for, when one is given.
+    ///
+    /// - Throws: `invalid` when there is no such node, `unavailable` when it is down or its replica is not in sync.
+    private func shards(of table: RoutingTable, on node: NodeID?) throws(DatabaseError) -> [ShardRecord] {
+        let all = table.shards.map(\.value)
+        guard let node else { return all }
+        let state = cache.current
+        guard state.nodes[node] != nil else { throw .invalid(reason: "replica: the cluster has no node \(node)") }
+        guard state.isLive(node) else { throw .unavailable(reason: "node \(node) is down") }
+        let held = all.filter { $0.replica(on: node) != nil }
+        if let lagging = held.first(where: { !$0.isInSync(node) }) {
+            throw .unavailable(
+                reason: "shard \(lagging.id.number) of collection \(table.collection.value.name): "
+                    + "the replica on node \(node) is catching up")
+        }
+        return held
     }
 
     package func count(in collection: String, deadline: Deadline) async throws(DatabaseError) -> UInt64 {

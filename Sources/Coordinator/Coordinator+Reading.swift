@@ -58,21 +58,14 @@ extension Coordinator {
         _ elements: [Element], _ body: @escaping @Sendable (Element) async throws(DatabaseError) -> Value
     ) async throws(DatabaseError) -> [Value] {
         if elements.count == 1 { return [try await body(elements[0])] }
-        typealias Outcome = (index: Int, result: Result<Value, DatabaseError>)
-        let outcome: Result<[Value], DatabaseError> = await withTaskGroup(of: Outcome.self) { group in
+        let outcome: Result<[Value], DatabaseError> = await withTaskGroup(of: Part<Value>.self) { group in
             for (index, element) in elements.enumerated() {
-                group.addTask {
-                    do throws(DatabaseError) {
-                        return (index, .success(try await body(element)))
-                    } catch {
-                        return (index, .failure(error))
-                    }
-                }
+                group.addTask { await Part(index: index, of: element, body) }
             }
             var values = [Value?](repeating: nil, count: elements.count)
-            for await (index, result) in group {
-                switch result {
-                case .success(let value): values[index] = value
+            for await part in group {
+                switch part.result {
+                case .success(let value): values[part.index] = value
                 case .failure(let error):
                     group.cancelAll()
                     return .failure(error)
@@ -81,5 +74,23 @@ extension Coordinator {
             return .success(values.compactMap { $0 })
         }
         return try outcome.get()
+    }
+}
+
+/// What one of several concurrent tasks found. A struct, and made by its init: the compiler (6.3) miscompiles a tuple
+/// with a typed `Result` that leaves a task group.
+private struct Part<Value: Sendable>: Sendable {
+    let index: Int
+    let result: Result<Value, DatabaseError>
+
+    init<Element: Sendable>(
+        index: Int, of element: Element, _ body: (Element) async throws(DatabaseError) -> Value
+    ) async {
+        self.index = index
+        do throws(DatabaseError) {
+            result = .success(try await body(element))
+        } catch {
+            result = .failure(error)
+        }
     }
 }

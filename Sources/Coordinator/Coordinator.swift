@@ -2,8 +2,8 @@ package import Cluster
 package import DataModel
 package import Logging
 
-/// Answers clients' requests on whichever node they reached: finds the shards that a request touches, asks their replicas,
-/// and puts the answers together.
+/// Answers clients' requests on whichever node they reached: finds the shards that a request touches, asks their
+/// replicas, and puts the answers together.
 ///
 /// Reads go to any in-sync replica, since each holds every acknowledged write; writes go to the primaries. An answer is
 /// whole or it is an error: a shard that cannot be reached makes the request fail, never thinner.

@@ -6,6 +6,12 @@ struct ReplicaStatuses: Sendable {
     /// A replica that does not answer in this time counts as silent: tables shall appear at once.
     static let patience: Duration = .milliseconds(500)
 
+    private struct Answer: Sendable {
+        let shard: ShardID
+        let node: NodeID
+        let status: ReplicaStatus?
+    }
+
     private var answers: [ShardID: [NodeID: ReplicaStatus]] = [:]
 
     subscript(shard: ShardID, node: NodeID) -> ReplicaStatus? { answers[shard]?[node] }
@@ -20,19 +26,19 @@ struct ReplicaStatuses: Sendable {
         _ shards: [ShardRecord], live: Set<NodeID>, router: any ShardRouter, deadline: Deadline
     ) async -> ReplicaStatuses {
         let deadline = min(deadline, .after(patience))
-        typealias Answer = (shard: ShardID, node: NodeID, status: ReplicaStatus?)
         return await withTaskGroup(of: Answer.self) { group in
             for shard in shards {
                 for replica in shard.replicas where live.contains(replica.node) {
                     group.addTask {
                         let service = router.service(for: shard.id, on: replica.node)
-                        return (shard.id, replica.node, try? await service.status(deadline: deadline))
+                        let status = try? await service.status(deadline: deadline)
+                        return Answer(shard: shard.id, node: replica.node, status: status)
                     }
                 }
             }
             var statuses = ReplicaStatuses()
-            for await (shard, node, status) in group {
-                statuses.answers[shard, default: [:]][node] = status
+            for await answer in group {
+                statuses.answers[answer.shard, default: [:]][answer.node] = answer.status
             }
             return statuses
         }

@@ -7,8 +7,8 @@ import ServiceLifecycle
 import Shard
 import Synchronization
 
-/// A node of the cluster: hosts replicas, answers its peers, coordinates clients' requests, and runs the controller when
-/// it is this node's turn.
+/// A node of the cluster: hosts replicas, answers its peers, coordinates clients' requests, and runs the controller
+/// when it is this node's turn.
 package final class Node: Service {
     /// For handing primaries over before the node goes; what is not handed over by then fails over.
     private static let handoverPatience: Duration = .seconds(1)
@@ -63,8 +63,8 @@ package final class Node: Service {
 
     // MARK: - Starting
 
-    /// Checks the data folder, joins the cluster, and binds the RPC port. Returns when requests can be routed; replicas open
-    /// in the background.
+    /// Checks the data folder, joins the cluster, and binds the RPC port. Returns when requests can be routed; replicas
+    /// open in the background.
     ///
     /// - Throws: `NodeError`; nothing is left running then.
     package func start() async throws(NodeError) {
@@ -123,7 +123,8 @@ package final class Node: Service {
         let known = try DataFolderIdentity.read(folder)
         let cluster: String
         do throws(ControlStoreError) {
-            cluster = try await ClusterIdentity.find(in: store, mayCreate: known == nil)
+            cluster =
+                try await ClusterIdentity.find(in: store, mayCreate: known == nil)
                 ?? "without an identity"
         } catch {
             throw .controlStore(reason: error.description)
@@ -160,7 +161,8 @@ package final class Node: Service {
         await shutdown()
     }
 
-    /// Hands primaries over, stops answering, stores and closes the replicas, and leaves the cluster. May be called twice.
+    /// Hands primaries over, stops answering, stores and closes the replicas, and leaves the cluster. May be called
+    /// twice.
     package func shutdown() async {
         guard let state = running.withLock({ $0 }), !isStopping.exchange(true, ordering: .acquiringAndReleasing) else {
             return
@@ -176,8 +178,8 @@ package final class Node: Service {
         logger.info("Stopped")
     }
 
-    /// Ends as a killed process would: nothing is handed over, nothing is revoked. For tests; the store must be abandoned
-    /// by the caller.
+    /// Ends as a killed process would: nothing is handed over, nothing is revoked. For tests; the store must be
+    /// abandoned by the caller.
     package func abandon() async {
         guard let state = running.withLock({ $0 }), !isStopping.exchange(true, ordering: .acquiringAndReleasing) else {
             return

@@ -26,7 +26,9 @@ struct CollectionTests {
         fixture.shards.set(.fails(.notServing(reason: "opening")), on: 2)
         await #expect {
             try await fixture.coordinator.createCollection(
-                "c", config: CollectionConfig(spaces: [VectorSpace(name: "", dimension: 4, distance: .dot)],
+                "c",
+                config: CollectionConfig(
+                    spaces: [VectorSpace(name: "", dimension: 4, distance: .dot)],
                     physicalShards: 3, replicationFactor: 2), deadline: .after(.milliseconds(200)))
         } throws: { isError($0, late, "node 2") }
         #expect(try await fixture.coordinator.collectionExists("c") == false)

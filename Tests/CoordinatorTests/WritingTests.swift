@@ -78,7 +78,8 @@ struct WritingTests {
     @Test func badPointsAreRefusedByFieldBeforeAnythingIsSent() async throws {
         let fixture = try await Fixture()
         try await fixture.create([
-            VectorSpace(name: "", dimension: 4, distance: .dot), VectorSpace(name: "title", dimension: 2, distance: .dot),
+            VectorSpace(name: "", dimension: 4, distance: .dot),
+            VectorSpace(name: "title", dimension: 2, distance: .dot),
         ])
         let good = point(.number(1))
         var wrongDimension = point(.number(2))

@@ -157,7 +157,8 @@ struct NodeClusterTests {
             _ = try await cluster[1].upsert(points(1...50), into: "points", deadline: .soon)
             await cluster.stop(NodeID(2))
             let table = try await cluster.table()
-            #expect(table.shards.allSatisfy { shard in shard.replicas.contains { $0.isPrimary && $0.node != NodeID(2) } })
+            #expect(
+                table.shards.allSatisfy { shard in shard.replicas.contains { $0.isPrimary && $0.node != NodeID(2) } })
             _ = try await cluster.any.upsert(points(51...60), into: "points", deadline: .soon)
             #expect(try await cluster.any.count(in: "points", deadline: .soon) == 60)
         }

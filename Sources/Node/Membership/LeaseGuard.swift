@@ -3,8 +3,8 @@ import Synchronization
 /// Until when, by this process's own clock, the node surely holds its lease.
 ///
 /// The time counts from before the last successful keep-alive was sent, less a margin: so it ends before the control
-/// store's own count does, and whoever takes over cannot overlap with us. `ContinuousClock` is the boot-time clock, which
-/// goes on while the machine or the process sleeps.
+/// store's own count does, and whoever takes over cannot overlap with us. `ContinuousClock` is the boot-time clock,
+/// which goes on while the machine or the process sleeps.
 final class LeaseGuard: Sendable {
     /// The share of the lease that is given away for differences between clocks.
     static let marginShare = 0.1

@@ -5,8 +5,8 @@ import Shard
 import Synchronization
 
 extension LocalReplica {
-    /// A damaged replica leaves the in-sync set when another one can stand in, throws its files away, and catches up from
-    /// nothing like a new one. The last in-sync replica stays as it is, for an operator to look at.
+    /// A damaged replica leaves the in-sync set when another one can stand in, throws its files away, and catches up
+    /// from nothing like a new one. The last in-sync replica stays as it is, for an operator to look at.
     func healIfNeeded(_ record: Stored<ShardRecord>) {
         let begins = state.withLock { state in
             guard case .damaged = state.phase, !state.isHealing else { return false }

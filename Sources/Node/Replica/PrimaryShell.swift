@@ -19,9 +19,9 @@ struct PrimaryEnvironment: Sendable {
 
 /// Carries out what `PrimaryState` decides for a shard whose primary is on this node.
 ///
-/// The state machine and the writers that wait lie under one lock; its actions are performed outside of it, each as a task
-/// that ends with an event. A lost race between two actions is harmless: acknowledgements only grow, and each backup has
-/// one call under way at a time.
+/// The state machine and the writers that wait lie under one lock; its actions are performed outside of it, each as a
+/// task that ends with an event. A lost race between two actions is harmless: acknowledgements only grow, and each
+/// backup has one call under way at a time.
 final class PrimaryShell: Sendable {
     private struct State {
         var machine: PrimaryState

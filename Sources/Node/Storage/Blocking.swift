@@ -1,7 +1,7 @@
 import Dispatch
 
-/// Work that blocks its thread for long (fsync of large files, checksums, opening shards): Swift's own threads are as few
-/// as the cores and must stay free.
+/// Work that blocks its thread for long (fsync of large files, checksums, opening shards): Swift's own threads are as
+/// few as the cores and must stay free.
 enum Blocking {
     static func run<Value: Sendable, Failure: Error>(
         _ work: @escaping @Sendable () throws(Failure) -> Value

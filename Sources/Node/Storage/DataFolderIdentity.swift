@@ -33,7 +33,8 @@ struct DataFolderIdentity: Codable, Equatable {
             throw .dataFolder(reason: error.description)
         }
         guard let found = try read(folder) else {
-            return try write(DataFolderIdentity(nodeID: node, clusterID: cluster, formatVersion: formatVersion), to: folder)
+            return try write(
+                DataFolderIdentity(nodeID: node, clusterID: cluster, formatVersion: formatVersion), to: folder)
         }
         if found.formatVersion > formatVersion {
             throw .foreignDataFolder(
@@ -47,7 +48,8 @@ struct DataFolderIdentity: Codable, Equatable {
         }
         if found.clusterID != cluster {
             throw .foreignDataFolder(
-                reason: "\(folder.path) belongs to cluster \(found.clusterID), and the control store is that of cluster "
+                reason:
+                    "\(folder.path) belongs to cluster \(found.clusterID), and the control store is that of cluster "
                     + "\(cluster): start the node with its own control store, or with an empty data folder")
         }
     }

@@ -2,8 +2,8 @@
 /// replica is there, whole.
 ///
 /// The steps: the received files are synced, the marker is written into `<folder>.incoming`, the folder is renamed to
-/// `<folder>.old`, the incoming one takes its name, the old one is removed. `recover` goes on from wherever a crash left
-/// it: with the marker the snapshot is whole and goes in, without it the incoming folder is a torn transfer.
+/// `<folder>.old`, the incoming one takes its name, the old one is removed. `recover` goes on from wherever a crash
+/// left it: with the marker the snapshot is whole and goes in, without it the incoming folder is a torn transfer.
 struct SnapshotInstall {
     static let incoming = ".incoming"
     static let old = ".old"

@@ -84,5 +84,7 @@ func isError(_ error: any Error, _ matches: (DatabaseError) -> String?, _ words:
 }
 
 let invalid: @Sendable (DatabaseError) -> String? = { if case .invalid(let reason) = $0 { reason } else { nil } }
-let unavailable: @Sendable (DatabaseError) -> String? = { if case .unavailable(let reason) = $0 { reason } else { nil } }
+let unavailable: @Sendable (DatabaseError) -> String? = {
+    if case .unavailable(let reason) = $0 { reason } else { nil }
+}
 let late: @Sendable (DatabaseError) -> String? = { if case .deadlineExceeded(let reason) = $0 { reason } else { nil } }
