@@ -141,13 +141,24 @@ extension Coordinator {
         let live = cache.current.liveNodes
         let shards = table.shards.map(\.value)
         let statuses = await ReplicaStatuses.ask(shards, live: live, router: router, deadline: deadline)
-        let best = shards.map { statuses.best(of: $0) }
         let record = table.collection.value
+        var health = health(of: shards, live: live, statuses: statuses)
+        var points: UInt64 = 0
+        for shard in shards {
+            if let status = statuses.best(of: shard) {
+                points += status.points
+                continue
+            }
+            // Perhaps it is only busy, or settling. The number leaves a shard out only when the health says so.
+            let deadline = min(deadline, .after(ReplicaStatuses.patience))
+            let count = try? await read(shard.id, of: name, deadline: deadline) {
+                (service, context) throws(ShardError) in try await service.count(context: context)
+            }
+            if let count { points += count } else { health = .red }
+        }
         return CollectionInfo(
-            name: name, id: record.id, config: record.config,
-            health: health(of: shards, live: live, statuses: statuses),
-            points: best.reduce(0) { $0 + ($1?.points ?? 0) },
-            indexedVectors: best.reduce(0) { $0 + ($1?.indexedRows ?? 0) })
+            name: name, id: record.id, config: record.config, health: health, points: points,
+            indexedVectors: shards.reduce(0) { $0 + (statuses.best(of: $1)?.indexedRows ?? 0) })
     }
 
     /// - Parameter statuses: nil to go by the records alone.

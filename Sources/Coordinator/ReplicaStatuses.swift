@@ -4,7 +4,7 @@ import DataModel
 /// What the replicas say of themselves, each asked once with a short patience.
 struct ReplicaStatuses: Sendable {
     /// A replica that does not answer in this time counts as silent: tables shall appear at once.
-    static let patience: Duration = .milliseconds(500)
+    static let patience: Duration = .seconds(1)
 
     private struct Answer: Sendable {
         let shard: ShardID

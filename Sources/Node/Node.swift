@@ -204,20 +204,21 @@ package final class Node: Service {
     private func handOver(_ state: Running) async {
         let node = options.id
         guard let current = try? await state.cache.refreshIfStale() else { return }
+        var asked: Set<ShardID> = []
         for shard in current.allShards where shard.value.primary == node {
-            guard
-                let target = shard.value.inSync.first(where: { $0 != node && current.isLive($0) }),
-                shard.value.handover == nil
-            else { continue }
+            guard let target = shard.value.inSync.first(where: { $0 != node && current.isLive($0) }) else { continue }
             var record = shard.value
-            record.handover = target
-            _ = try? await store.compareAndSwap(
+            record.handover = record.handover ?? target
+            let outcome = try? await store.compareAndSwap(
                 ControlKey.shard(record.id), expected: shard.revision, value: record.encoded)
+            if case .committed = outcome { asked.insert(record.id) }
         }
+        // Once is enough: the controller, which does not know that this node goes, may give one back.
+        let waiting = Mutex(asked)
         _ = await state.cache.wait(deadline: .after(Self.handoverPatience)) { current in
-            !current.allShards.contains { shard in
-                shard.value.primary == node
-                    && shard.value.inSync.contains { $0 != node && current.isLive($0) }
+            waiting.withLock { waiting in
+                waiting = waiting.filter { current.shard($0)?.value.primary == node }
+                return waiting.isEmpty
             }
         }
     }

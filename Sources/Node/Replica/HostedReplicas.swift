@@ -55,6 +55,8 @@ final class HostedReplicas: ReplicaHost {
             }
             group.addTask {
                 while (try? await Task.sleep(for: Self.tick)) != nil {
+                    // Again what `updates` brought: two states may have been followed in the wrong order.
+                    self.follow(self.environment.cache.current)
                     for replica in self.all { replica.tick() }
                     await self.sweepOnce()
                 }

@@ -2,13 +2,13 @@ import Foundation
 import Glibc
 
 /// A file operation that the system refused.
-struct FileError: Error, CustomStringConvertible {
+package struct FileError: Error, CustomStringConvertible {
     let operation: String
     let code: Int32
 
     /// No room is left on the disk, or in the user's quota.
     var isOutOfSpace: Bool { code == ENOSPC || code == EDQUOT }
-    var description: String { "\(operation): \(String(cString: strerror(code)))" }
+    package var description: String { "\(operation): \(String(cString: strerror(code)))" }
 }
 
 /// The few operations on files and folders that a node needs, with durability where it counts.

@@ -4,26 +4,28 @@
 /// The steps: the received files are synced, the marker is written into `<folder>.incoming`, the folder is renamed to
 /// `<folder>.old`, the incoming one takes its name, the old one is removed. `recover` goes on from wherever a crash
 /// left it: with the marker the snapshot is whole and goes in, without it the incoming folder is a torn transfer.
-struct SnapshotInstall {
+package struct SnapshotInstall {
     static let incoming = ".incoming"
     static let old = ".old"
     private static let marker = "complete"
 
     /// The replica's folder.
-    let folder: String
+    package let folder: String
 
-    var incomingFolder: String { folder + Self.incoming }
+    package init(folder: String) { self.folder = folder }
+
+    package var incomingFolder: String { folder + Self.incoming }
     private var oldFolder: String { folder + Self.old }
     private var markerFile: String { "\(incomingFolder)/\(Self.marker)" }
 
     /// - Precondition: the shard in `folder` is closed; the files in `incomingFolder` are verified and synced.
-    func install() throws(FileError) {
+    package func install() throws(FileError) {
         try Files.write([], to: markerFile)
         try swap()
     }
 
     /// To be called before a replica is opened.
-    func recover() throws(FileError) {
+    package func recover() throws(FileError) {
         if Files.exists(markerFile) {
             try swap()
         } else {
