@@ -12,6 +12,8 @@ struct ReplicaRace<Answer: Sendable>: Sendable {
         case answered(NodeID, Result<Answer, ShardError>)
         /// The hedge delay after asking the newest node passed.
         case slow(asked: Int)
+        /// The hedge delay after the last failure passed, with nobody left to ask.
+        case waitedEnough
     }
 
     /// The first good answer; else the failure that is worth trying again after, if any was.
@@ -31,11 +33,7 @@ struct ReplicaRace<Answer: Sendable>: Sendable {
                 group.addTask { .answered(node, await attempt(node)) }
                 guard asked < nodes.count else { return }
                 let number = asked
-                let delay = preference.hedgeDelay(units: units)
-                group.addTask {
-                    try? await Task.sleep(for: delay)
-                    return .slow(asked: number)
-                }
+                group.addTask { await self.wait(then: .slow(asked: number)) }
             }
             askNext()
             while outstanding > 0, let event = await group.next() {
@@ -50,17 +48,29 @@ struct ReplicaRace<Answer: Sendable>: Sendable {
                         return .failure(error)
                     }
                     if failure?.isTransient != true { failure = error }
+                    if asked == nodes.count, error.isTransient {
+                        // Whoever is still to answer may be hung; the next shard map may know better.
+                        group.addTask { await self.wait(then: .waitedEnough) }
+                    }
                     askNext()
                 case .slow(let number):
                     // Only when no failure has led to the next node since the timer was set.
                     guard number == asked, asked < nodes.count else { continue }
                     preference.avoid(nodes[asked - 1])
                     askNext()
+                case .waitedEnough:
+                    group.cancelAll()
+                    return .failure(failure ?? .deadlineExceeded)
                 }
             }
             group.cancelAll()
             return .failure(failure ?? .deadlineExceeded)
         }
+    }
+
+    private func wait(then event: Event) async -> Event {
+        try? await Task.sleep(for: preference.hedgeDelay(units: units))
+        return event
     }
 
     private func attempt(_ node: NodeID) async -> Result<Answer, ShardError> {

@@ -90,6 +90,23 @@ struct ReadingTests {
         }
     }
 
+    /// A stopped node was replaced: the replica that took over refuses the old epoch, the stopped one never answers, and
+    /// the read waited for it although the new shard map was there.
+    @Test func readDoesNotWaitForAHungReplicaWhenTheMapHasChanged() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create(shards: 1, copies: 2)
+        let old = try fixture.shard()
+        let other = try #require(old.inSync.first { $0 != old.primary })
+        fixture.shards.set(.hangs, on: old.primary.rawValue)
+        fixture.shards.set(.failsFirst(1, .staleEpoch(current: old.epoch.next)), on: other.rawValue)
+        async let counted = fixture.coordinator.count(in: "c", deadline: .after(.seconds(4)))
+        try await fixture.change { record in
+            record.replicas = record.replicas.filter { $0.node == other }
+            record.primary = other
+        }
+        #expect(try await counted == 0)
+    }
+
     @Test func shardThatNobodyServesFailsTheReadByName() async throws {
         let fixture = try await Fixture()
         try await fixture.create()
