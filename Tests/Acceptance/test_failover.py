@@ -20,6 +20,20 @@ def indexed_cluster(wordnet_cluster):
     return wordnet_cluster
 
 
+def summary(workload, killed, victim):
+    """What the clients saw, for the report of a run (pytest -s, or -rP)."""
+    failed = workload.failures(UNAVAILABLE, BROKEN)
+    elsewhere = [note for note in failed if note.node != victim]
+    last = max((note.sent + note.seconds - killed for note in elsewhere), default=0.0)
+    slowest = max(note.seconds for note in workload.notes if note.kind == "query" and note.outcome == "ok")
+    return (
+        f"node {victim} killed: {workload.done('query')} queries and {workload.done('write')} writes succeeded, "
+        f"{len(failed) - len(elsewhere)} requests failed at the killed node, {len(elsewhere)} elsewhere (503), the last "
+        f"{last:.2f} s after the kill; slowest good query {slowest * 1000:.0f} ms; recall@10 "
+        f"{workload.recall(stop=killed):.4f} before, {workload.recall(start=killed):.4f} after"
+    )
+
+
 def describe(notes, killed):
     return [f"{n.kind} to node {n.node} at {n.sent - killed:+.2f} s: {n.outcome} {n.detail[:200]}" for n in notes[:8]]
 
@@ -41,6 +55,7 @@ def test_one_killed_node_is_survived_and_rejoins_by_itself(indexed_cluster, word
             lambda: workload.done("query", rejoined) > 400 and workload.done("write", rejoined) > 100, 60, "load afterwards"
         )
 
+    print(summary(workload, killed, victim))
     assert not workload.failures(WRONG), describe(workload.failures(WRONG), killed)
     # To the killed node itself connections break and answers are 503 until it is back; to others only in the pause.
     early = [note for note in workload.failures(UNAVAILABLE, BROKEN) if note.sent + note.seconds < killed]
