@@ -8,6 +8,7 @@ from cluster import BINARY, Cluster
 from wordnet import WordNet, full_is_there, load
 
 COLLECTION = "wordnet"
+MEASURED = pytest.StashKey[list]()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -75,6 +76,20 @@ def wordnet_cluster(empty_wordnet_cluster, wordnet):
 def pytest_collection_modifyitems(items):
     """The tests that look at the loaded data set run before those that write more into it; the rest keeps its order."""
     items.sort(key=lambda item: item.path.name != "test_recall.py")
+
+
+@pytest.fixture(scope="session")
+def measured(request):
+    """Takes lines that the run's closing report shows: what was measured, beside that it was enough."""
+    return request.config.stash.setdefault(MEASURED, []).append
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    lines = config.stash.get(MEASURED, [])
+    if lines:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.hookimpl(wrapper=True)

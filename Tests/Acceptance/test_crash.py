@@ -103,7 +103,7 @@ def first_answer(url, wordnet):
     return arrived
 
 
-def test_a_single_node_answers_within_a_second_of_its_start(tmp_path, wordnet):
+def test_a_single_node_answers_within_a_second_of_its_start(tmp_path, wordnet, measured):
     http_port, rpc_port = free_ports(1)
     config = tmp_path / "cluster.yaml"
     config.write_text(f"cluster:\n  nodeCount: 1\n  replicationFactor: 1\n  httpPort: {http_port}\n  rpcPort: {rpc_port}\n")
@@ -135,7 +135,7 @@ def test_a_single_node_answers_within_a_second_of_its_start(tmp_path, wordnet):
             taken.append(first_answer(url, wordnet) - started)
             counted = Client(url).post(f"/collections/{COLLECTION}/points/count", {"exact": True}).expect(200)
             assert counted["count"] == len(wordnet.ids)
-        print(f"first answers after {', '.join(f'{seconds * 1000:.0f}' for seconds in taken)} ms")
+        measured(f"{len(wordnet.ids):,} points on one node: first answers after {', '.join(f'{seconds * 1000:.0f}' for seconds in taken)} ms from the start")
         assert max(taken) < 1.0, taken
         node.terminate()
         assert node.wait(60) == 0
@@ -145,7 +145,7 @@ def test_a_single_node_answers_within_a_second_of_its_start(tmp_path, wordnet):
             node.wait()
 
 
-def test_a_killed_cluster_answers_within_a_second_of_its_processes_start(wordnet_cluster, wordnet):
+def test_a_killed_cluster_answers_within_a_second_of_its_processes_start(wordnet_cluster, wordnet, measured):
     cluster = wordnet_cluster
     old = {node: cluster.pid(node) for node in (1, 2, 3)}
     cluster.kill(1, 2, 3)
@@ -157,7 +157,7 @@ def test_a_killed_cluster_answers_within_a_second_of_its_processes_start(wordnet
     arrived = first_answer(cluster.urls[0], wordnet)
     pids = eventually(started, 30, "new processes")
     last_start = max(start_time(pid) for pid in pids.values())
-    print(f"first answer {(arrived - last_start) * 1000:.0f} ms after the last node's start")
+    measured(f"three nodes killed: first answer {(arrived - last_start) * 1000:.0f} ms after the last node's start")
     assert arrived - last_start < 1.0
     cluster.wait_until_in_sync()
 
