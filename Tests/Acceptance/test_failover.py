@@ -1,5 +1,7 @@
 """kill -9 of one node while eight clients query and write: a pause of at most two seconds, and nothing lost or wrong."""
 
+import os
+import signal
 import time
 
 import pytest
@@ -10,6 +12,7 @@ from replicas import assert_replicas_are_equal
 from workload import BROKEN, UNAVAILABLE, WRONG, Workload
 
 PAUSE = 2.0
+LEASE = 3.0  # replication.leaseDuration's default
 FIRST_WRITTEN = 10_000_000
 
 
@@ -75,6 +78,38 @@ def test_one_killed_node_is_survived_and_rejoins_by_itself(indexed_cluster, word
 
     before, after = workload.recall(stop=killed), workload.recall(start=killed)
     assert after >= 0.95 and after >= before - 0.02, f"recall {before:.4f} before, {after:.4f} after"
+    for node in (1, 2, 3):
+        assert workload.check_acknowledged(node) > 0
+    assert_replicas_are_equal(cluster, COLLECTION, start=FIRST_WRITTEN)
+
+
+def test_a_node_that_hangs_and_wakes_up_says_nothing_stale(indexed_cluster, wordnet):
+    """SIGSTOP: connections stay open and nothing answers. Its lease runs out, others take over; then it wakes up."""
+    cluster, victim = indexed_cluster, 2
+    with Workload(cluster, COLLECTION, wordnet, seed=9, first_id=FIRST_WRITTEN * 9) as workload:
+        eventually(lambda: workload.done("query") > 400 and workload.done("write") > 100, 60, "a steady load")
+        pid = cluster.pid(victim)
+        assert cluster.owns(pid)
+        stopped = time.monotonic()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+
+            def taken_over():
+                """Writes that the clients of the other nodes sent after the lease had run out are acknowledged."""
+                since = stopped + LEASE + PAUSE
+                return sum(n.kind == "write" and n.outcome == "ok" and n.sent > since for n in workload.notes) > 30
+
+            eventually(taken_over, 30, "writes go on without the node that hangs")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        woken = time.monotonic()
+        cluster.wait_until_in_sync()
+        eventually(lambda: workload.done("query", woken) > 400, 60, "load afterwards")
+
+    assert cluster.pid(victim) == pid, "the node was started anew"
+    assert not workload.failures(WRONG), describe(workload.failures(WRONG), stopped)
+    late = [n for n in workload.failures(UNAVAILABLE, BROKEN) if n.node != victim and n.sent > stopped + LEASE + PAUSE]
+    assert not late, describe(late, stopped)
     for node in (1, 2, 3):
         assert workload.check_acknowledged(node) > 0
     assert_replicas_are_equal(cluster, COLLECTION, start=FIRST_WRITTEN)
