@@ -23,6 +23,6 @@ package enum Limits {
     package static let batchPoints = 100_000
     /// A request body. Qdrant's default is 32 MiB too.
     package static let bodyBytes = 32 << 20
-    /// Characters of a collection's or vector space's name: a file name on every system, in any encoding.
-    package static let nameCharacters = 1...255
+    /// UTF-8 bytes of a collection's or vector space's name: a file name on every system, and a key of the control store.
+    package static let nameBytes = 1...255
 }

@@ -5,7 +5,7 @@ internal import Synchronization
 /// An LMDB environment: one memory-mapped file of tables, with one writer at a time and any number of readers.
 ///
 /// LMDB forbids opening a file twice in a process, so `open` hands out the environment that is open already. Files are told
-/// apart by their folder's inode: a folder that was replaced by another one of the same name is another environment. Transactions
+/// apart by their inodes: a folder that was replaced by another one of the same name is another environment. Transactions
 /// are lent to closures and cannot escape them. Read transactions are not bound to threads (`MDB_NOTLS`); a write
 /// transaction begins and ends within one closure, so on one thread.
 package final class Environment: @unchecked Sendable {
@@ -31,22 +31,25 @@ package final class Environment: @unchecked Sendable {
 
     let handle: OpaquePointer
     package let path: String
-    private let identity: FolderIdentity
+    private let identity: FileIdentity
 
-    private init(handle: OpaquePointer, path: String, identity: FolderIdentity) {
+    private init(handle: OpaquePointer, path: String, identity: FileIdentity) {
         self.handle = handle
         self.path = path
         self.identity = identity
     }
 
-    private struct FolderIdentity: Hashable {
+    /// The inode of the data file: it cannot be given to another file while the environment is open.
+    private struct FileIdentity: Hashable {
         let device: dev_t
         let inode: ino_t
 
-        init(_ path: String) throws(LMDBError) {
+        /// Nil when the folder holds no data file yet.
+        init?(folder: String) throws(LMDBError) {
             var status = stat()
-            guard stat(path, &status) == 0 else {
-                throw LMDBError(code: .init(rawValue: errno), operation: "open \(path)")
+            guard stat(folder + "/data.mdb", &status) == 0 else {
+                if errno == ENOENT { return nil }
+                throw LMDBError(code: .init(rawValue: errno), operation: "open \(folder)")
             }
             (device, inode) = (status.st_dev, status.st_ino)
         }
@@ -64,22 +67,19 @@ package final class Environment: @unchecked Sendable {
         weak var value: Environment?
     }
 
-    private static let registry = Mutex<[FolderIdentity: Weak]>([:])
+    private static let registry = Mutex<[FileIdentity: Weak]>([:])
 
     /// Opens the environment in the folder `path`, which must exist; its files are made when they are missing.
     ///
     /// - Throws: `LMDBError` when the files cannot be opened, are not LMDB's, or are damaged.
     package static func open(_ path: String, options: Options) throws(LMDBError) -> Environment {
-        let identity = try FolderIdentity(path)
         while true {
             let result: Result<Environment?, LMDBError> = registry.withLock { open in
-                if let entry = open[identity] { return .success(entry.value) }
-                do throws(LMDBError) {
-                    let environment = try openFile(path, identity: identity, options: options)
-                    open[identity] = Weak(value: environment)
-                    return .success(environment)
-                } catch {
-                    return .failure(error)
+                Result { () throws(LMDBError) in
+                    if let identity = try FileIdentity(folder: path), let entry = open[identity] { return entry.value }
+                    let environment = try openFile(path, options: options)
+                    open[environment.identity] = Weak(value: environment)
+                    return environment
                 }
             }
             if let environment = try result.get() { return environment }
@@ -90,12 +90,12 @@ package final class Environment: @unchecked Sendable {
 
     /// Whether this process has the environment in the folder `path` open.
     package static func isOpen(_ path: String) -> Bool {
-        guard let identity = try? FolderIdentity(path) else { return false }
+        guard let identity = try? FileIdentity(folder: path) else { return false }
         return registry.withLock { $0[identity] != nil }
     }
 
     private static func openFile(
-        _ path: String, identity: FolderIdentity, options: Options
+        _ path: String, options: Options
     ) throws(LMDBError) -> Environment {
         var handle: OpaquePointer?
         try check(mdb_env_create(&handle), "create environment")
@@ -114,6 +114,10 @@ package final class Environment: @unchecked Sendable {
         } catch {
             mdb_env_close(handle)
             throw error
+        }
+        guard let identity = try FileIdentity(folder: path) else {
+            mdb_env_close(handle)
+            throw LMDBError(code: .noSuchFile, operation: "open \(path)")
         }
         return Environment(handle: handle, path: path, identity: identity)
     }

@@ -22,7 +22,10 @@ extension Shard {
     func index(_ space: Int) {
         for _ in 0..<Self.rowsPerTurn {
             let view = view
-            let inserted = graphs[space].insertNext(below: view.slotCount, skipping: view.deleted[space].rows)
+            // The view keeps the blocks that the walk meets, and the set that it skips rows by.
+            let inserted = withExtendedLifetime(view) {
+                graphs[space].insertNext(below: view.slotCount, skipping: view.deleted[space].rows)
+            }
             if inserted == nil { break }
         }
         room.update(unindexedRows: unindexedRows)

@@ -8,18 +8,28 @@ extension Shard {
     package func search(_ searches: [SearchRequest], deadline: Deadline) async throws(ShardError) -> [[ScoredPoint]] {
         if searches.count == 1 { return [try await onSearchThread(deadline) { try self.answer(searches[0]) }] }
         // Each on its own, so that a batch uses all cores.
-        let results = await withTaskGroup(of: (Int, Result<[ScoredPoint], ShardError>).self) { group in
+        var results = [Result<[ScoredPoint], ShardError>](repeating: .success([]), count: searches.count)
+        await withTaskGroup(of: NumberedAnswer.self) { group in
             for (index, search) in searches.enumerated() {
-                group.addTask { (index, await self.resultOnSearchThread(deadline) { try self.answer(search) }) }
+                group.addTask { await self.answer(number: index, to: search, deadline) }
             }
-            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            for await answer in group { results[answer.number] = answer.result }
         }
         var answers: [[ScoredPoint]] = []
-        for index in searches.indices {
-            guard let result = results[index] else { throw .storage(reason: "a search without an answer") }
-            answers.append(try result.get())
-        }
+        for result in results { answers.append(try result.get()) }
         return answers
+    }
+
+    /// A struct, and a method that makes it: as a tuple that leaves a task group, the compiler (6.3.1, optimised) reads
+    /// the number from the wrong place.
+    private struct NumberedAnswer: Sendable {
+        var number: Int
+        var result: Result<[ScoredPoint], ShardError>
+    }
+
+    private func answer(number: Int, to search: SearchRequest, _ deadline: Deadline) async -> NumberedAnswer {
+        let result = await resultOnSearchThread(deadline) { try self.answer(search) }
+        return NumberedAnswer(number: number, result: result)
     }
 
     /// The points that exist among the ids, in the order of the ids.

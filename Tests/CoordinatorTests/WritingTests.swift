@@ -53,7 +53,7 @@ struct WritingTests {
         let fixture = try await Fixture()
         try await fixture.create(shards: 1, copies: 1)
         let primary = try fixture.shard().primary
-        try await fixture.store.transaction(guards: [], mutations: [.delete(key: ControlKey.live(primary))])
+        _ = try await fixture.store.transaction(guards: [], mutations: [.delete(key: ControlKey.live(primary))])
         await #expect {
             _ = try await fixture.coordinator.delete(
                 [.number(1)], from: "c", deadline: .after(.milliseconds(200)))

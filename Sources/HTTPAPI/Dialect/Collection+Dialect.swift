@@ -76,9 +76,9 @@ extension JSONElement {
         }
         var spaces: [VectorSpace] = []
         for (name, value) in fields {
-            guard Limits.nameCharacters.contains(name.unicodeScalars.count) else {
-                let range = Limits.nameCharacters
-                throw DialectError("", "a name has \(range.lowerBound)...\(range.upperBound) characters")
+            guard Limits.nameBytes.contains(name.utf8.count) else {
+                let range = Limits.nameBytes
+                throw DialectError("", "a name has \(range.lowerBound)...\(range.upperBound) bytes of UTF-8")
             }
             guard !spaces.contains(where: { $0.name == name }) else {
                 throw DialectError(name, "the vector is given more than once")
@@ -178,9 +178,9 @@ extension JSONElement {
 /// A collection's name as the dialect allows it: also safe in a path, a file name and a log line.
 enum CollectionName {
     static func checked(_ name: String) throws(DialectError) -> String {
-        guard Limits.nameCharacters.contains(name.unicodeScalars.count) else {
-            let range = Limits.nameCharacters
-            throw DialectError("collection name", "it has \(range.lowerBound)...\(range.upperBound) characters")
+        guard Limits.nameBytes.contains(name.utf8.count) else {
+            let range = Limits.nameBytes
+            throw DialectError("collection name", "it has \(range.lowerBound)...\(range.upperBound) bytes of UTF-8")
         }
         let forbidden = name.unicodeScalars.first {
             $0.value < 0x20 || $0.value == 0x7F || #"/\<>:"|?*"#.unicodeScalars.contains($0)

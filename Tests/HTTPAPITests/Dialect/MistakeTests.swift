@@ -124,7 +124,7 @@ import Testing
             #"{"vectors":{"size":4,"distance":"Taxi"}}"#,
             "vectors.distance: `Taxi` is none of Cosine, Dot, Euclid, Manhattan"),
         create(#"{"vectors":{"a":{"distance":"Dot"}}}"#, "vectors.a.size: the field is missing"),
-        create(#"{"vectors":{"":{"size":4,"distance":"Dot"}}}"#, "vectors: a name has 1...255 characters"),
+        create(#"{"vectors":{"":{"size":4,"distance":"Dot"}}}"#, "vectors: a name has 1...255 bytes of UTF-8"),
         create(
             #"{"vectors":{"size":4,"distance":"Dot","datatype":"uint8"}}"#,
             "vectors.datatype: `uint8` is not supported; float32 is"),
