@@ -83,7 +83,7 @@ extension Shard {
                 }
             }
         }
-        let garbage: [any Sendable] = graphs.flatMap { graph in
+        let garbage: [any Sendable] = graphs.flatMap { graph -> [any Sendable] in
             GraphColumn.allCases.compactMap { graph.column($0).takeRetired() }
         }
         current.withLock { current in
