@@ -83,8 +83,11 @@ extension Shard {
                 }
             }
         }
-        let garbage: [any Sendable] = graphs.flatMap { graph -> [any Sendable] in
-            GraphColumn.allCases.compactMap { graph.column($0).takeRetired() }
+        var garbage: [any Sendable] = []
+        for graph in graphs {
+            for column in GraphColumn.allCases {
+                if let retired = graph.column(column).takeRetired() { garbage.append(retired) }
+            }
         }
         current.withLock { current in
             let next = ReadView(after: current.view, indexPin: pin)
