@@ -7,6 +7,9 @@ package enum VectorSelector: Sendable, Equatable {
 
 /// A search for the nearest points in one vector space of one physical shard.
 package struct SearchRequest: Sendable {
+    /// The candidates of a whole query that names no `ef`: recall@10 of about 0.99 on sentence embeddings.
+    package static let defaultEf = 128
+
     /// The vector space's name.
     package var space: String
     /// As the client sent it: `dimension` finite floats. The shard normalises it for cosine.

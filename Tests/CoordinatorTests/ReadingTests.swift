@@ -42,7 +42,7 @@ struct ReadingTests {
         _ = try await fixture.coordinator.query([query(10)], in: "c", deadline: .soon)
         for searches in fixture.shards.with({ $0.searches }).values {
             #expect(searches.map(\.limit) == [15, 80, 10])
-            #expect(searches.map(\.ef) == [50, 80, nil])
+            #expect(searches.map(\.ef) == [50, 80, 64])
         }
     }
 

@@ -4,9 +4,6 @@ internal import VectorIndex
 
 /// One search over one vector space of a shard: the graph, and an exact scan of the rows that it does not hold yet.
 struct ShardSearch {
-    /// Candidates that a search keeps when the request names no `ef`: recall@10 of 0.95 and more on sentence embeddings.
-    static let defaultEf = 128
-
     private let shard: Shard
     private let request: SearchRequest
     private let space: Int
@@ -52,7 +49,7 @@ struct ShardSearch {
                 return graph.scan(query: query, k: candidates, rows: 0..<view.slotCount, deleted: deleted.rows)
             }
             let indexed = min(graph.count, view.slotCount)
-            let ef = max(request.ef ?? Self.defaultEf, candidates)
+            let ef = max(request.ef ?? SearchRequest.defaultEf, candidates)
             let found = graph.search(
                 query: query, k: candidates, ef: ef, visibleRows: indexed, deleted: deleted.rows)
             guard indexed < view.slotCount else { return found }
