@@ -45,7 +45,7 @@ package struct BinaryReader: ~Copyable {
     package mutating func readBytes() throws(BinaryFormatError) -> [UInt8] {
         let count = Int(try readInteger(as: UInt32.self))
         let start = try advance(by: count)
-        return [UInt8](UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]))
+        return [UInt8](copying: UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]))
     }
 
     package mutating func readFloats() throws(BinaryFormatError) -> [Float] {

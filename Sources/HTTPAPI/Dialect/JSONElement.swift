@@ -61,7 +61,7 @@ struct JSONElement {
     var minified: [UInt8]? {
         var length = 0
         guard let start = shoal_json_minify(parser, raw, &length) else { return nil }
-        return [UInt8](UnsafeRawBufferPointer(start: start, count: length))
+        return [UInt8](copying: UnsafeRawBufferPointer(start: start, count: length))
     }
 
     // MARK: Containers

@@ -88,7 +88,7 @@ struct PayloadRow {
         json = UnsafeRawBufferPointer(rebasing: bytes[keyEnd...])
     }
 
-    var payload: Payload { Payload(json: Array(json)) }
+    var payload: Payload { Payload(json: [UInt8](copying: json)) }
 }
 
 /// A set of vector spaces by their numbers: one bit each, which `Limits.vectorSpaces` allows.

@@ -54,7 +54,7 @@ extension ControlEntry {
         guard row.count >= Self.headerBytes else { return nil }
         let lease = row.integer(at: 8)
         self.init(
-            key: key, value: [UInt8](row[Self.headerBytes...]), modRevision: Revision(row.integer(at: 0)),
+            key: key, value: [UInt8](copying: UnsafeRawBufferPointer(rebasing: row[Self.headerBytes...])), modRevision: Revision(row.integer(at: 0)),
             lease: lease == 0 ? nil : LeaseID(lease))
     }
 
@@ -79,7 +79,7 @@ extension ControlEvent {
             let lease = row.integer(at: 0)
             self = .put(
                 ControlEntry(
-                    key: key, value: [UInt8](row[keyEnd...]), modRevision: revision,
+                    key: key, value: [UInt8](copying: UnsafeRawBufferPointer(rebasing: row[keyEnd...])), modRevision: revision,
                     lease: lease == 0 ? nil : LeaseID(lease)))
         }
     }
@@ -106,10 +106,10 @@ extension UnsafeRawBufferPointer {
 
 extension [UInt8] {
     init(littleEndian value: some FixedWidthInteger) {
-        self = Swift.withUnsafeBytes(of: value.littleEndian) { Array($0) }
+        self = Swift.withUnsafeBytes(of: value.littleEndian) { [UInt8](copying: $0) }
     }
 
     init(bigEndian value: some FixedWidthInteger) {
-        self = Swift.withUnsafeBytes(of: value.bigEndian) { Array($0) }
+        self = Swift.withUnsafeBytes(of: value.bigEndian) { [UInt8](copying: $0) }
     }
 }
