@@ -1,4 +1,5 @@
 import CSimdJSON
+import DataModel
 
 /// A value of a parsed document. Valid only inside the closure that it was lent to.
 struct JSONElement {

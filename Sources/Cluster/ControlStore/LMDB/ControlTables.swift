@@ -54,8 +54,8 @@ extension ControlEntry {
         guard row.count >= Self.headerBytes else { return nil }
         let lease = row.integer(at: 8)
         self.init(
-            key: key, value: [UInt8](copying: UnsafeRawBufferPointer(rebasing: row[Self.headerBytes...])), modRevision: Revision(row.integer(at: 0)),
-            lease: lease == 0 ? nil : LeaseID(lease))
+            key: key, value: [UInt8](copying: UnsafeRawBufferPointer(rebasing: row[Self.headerBytes...])),
+            modRevision: Revision(row.integer(at: 0)), lease: lease == 0 ? nil : LeaseID(lease))
     }
 
     var row: [UInt8] {
@@ -79,8 +79,8 @@ extension ControlEvent {
             let lease = row.integer(at: 0)
             self = .put(
                 ControlEntry(
-                    key: key, value: [UInt8](copying: UnsafeRawBufferPointer(rebasing: row[keyEnd...])), modRevision: revision,
-                    lease: lease == 0 ? nil : LeaseID(lease)))
+                    key: key, value: [UInt8](copying: UnsafeRawBufferPointer(rebasing: row[keyEnd...])),
+                    modRevision: revision, lease: lease == 0 ? nil : LeaseID(lease)))
         }
     }
 
