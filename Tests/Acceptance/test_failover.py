@@ -54,9 +54,9 @@ def test_one_killed_node_is_survived_and_rejoins_by_itself(indexed_cluster, word
         eventually(lambda: cluster.is_ready(victim), 30, "the node is ready again")
         cluster.wait_until_in_sync()
         rejoined = time.monotonic()
-        eventually(
-            lambda: workload.done("query", rejoined) > 400 and workload.done("write", rejoined) > 100, 60, "load afterwards"
-        )
+        # Past the pause too, also when the node was back sooner.
+        since = max(rejoined, killed + PAUSE)
+        eventually(lambda: workload.done("query", since) > 400 and workload.done("write", since) > 100, 60, "load afterwards")
 
     measured(summary(workload, killed, victim))
     assert not workload.failures(WRONG), describe(workload.failures(WRONG), killed)
