@@ -158,10 +158,15 @@ import Testing
     func aLeaseThatIsNotKeptAliveTakesItsKeysAlong(_ kind: ControlStoreKind) async throws {
         let fixture = try ControlStoreFixture(kind)
         let (a, b) = (try fixture.client(), try fixture.client())
-        let lease = try await leaseOnKeys(["l/1", "l/2", "l/3"], of: a)
-        // Put again without the lease: it no longer depends on it.
-        try await a.put("l/3", value: [4])
-        let start = try #require(try await b.get("l/3")).modRevision
+        var lease: LeaseID
+        var start: Revision
+        // Again when the lease ended meanwhile, on a busy machine: its end must come after `start`.
+        repeat {
+            lease = try await leaseOnKeys(["l/1", "l/2", "l/3"], of: a)
+            // Put again without the lease: it no longer depends on it.
+            try await a.put("l/3", value: [4])
+            start = try #require(try await b.get("l/3")).modRevision
+        } while try await b.get("l/1") == nil
         try await eventually("the keys vanish") { try await b.list("l/").entries.map(\.key) == ["l/3"] }
         await #expect(throws: ControlStoreError.leaseExpired(lease)) { try await a.keepAlive(lease) }
         await #expect(throws: ControlStoreError.leaseExpired(lease)) { try await a.put("l/1", value: [], lease: lease) }
