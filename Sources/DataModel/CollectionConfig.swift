@@ -37,15 +37,25 @@ package struct VectorSpace: Sendable, Codable, Equatable {
     package var hnsw: HNSWConfig
     /// Whether the space was created with its own `hnsw_config`, or takes the collection's.
     package var hasOwnHNSWConfig: Bool
+    package var datatype: VectorDatatype
+    /// What was asked for; nil leaves the choice to the shard.
+    package var quantization: Quantization?
+    /// The dialect's `on_disk`, echoed; raw vectors are always mapped from disk.
+    package var onDisk: Bool?
 
     package init(
-        name: String, dimension: Int, distance: Distance, hnsw: HNSWConfig = HNSWConfig(), hasOwnHNSWConfig: Bool = false
+        name: String, dimension: Int, distance: Distance, hnsw: HNSWConfig = HNSWConfig(),
+        hasOwnHNSWConfig: Bool = false, datatype: VectorDatatype = .float32, quantization: Quantization? = nil,
+        onDisk: Bool? = nil
     ) {
         self.name = name
         self.dimension = dimension
         self.distance = distance
         self.hnsw = hnsw
         self.hasOwnHNSWConfig = hasOwnHNSWConfig
+        self.datatype = datatype
+        self.quantization = quantization
+        self.onDisk = onDisk
     }
 }
 
@@ -62,10 +72,13 @@ package struct CollectionConfig: Sendable, Codable, Equatable {
     package var hnsw: HNSWConfig
     /// The dialect's `on_disk_payload`, echoed; payloads are always mapped from disk.
     package var onDiskPayload: Bool
+    /// In order of paths; created and dropped while the collection is in use.
+    package var payloadIndexes: [PayloadIndexConfig]
 
     package init(
         spaces: [VectorSpace], virtualShards: Int = 128, physicalShards: Int = 1, replicationFactor: Int = 1,
-        writeConsistencyFactor: Int = 1, hnsw: HNSWConfig = HNSWConfig(), onDiskPayload: Bool = true
+        writeConsistencyFactor: Int = 1, hnsw: HNSWConfig = HNSWConfig(), onDiskPayload: Bool = true,
+        payloadIndexes: [PayloadIndexConfig] = []
     ) {
         self.spaces = spaces.sorted { $0.name < $1.name }
         self.virtualShards = virtualShards
@@ -74,6 +87,7 @@ package struct CollectionConfig: Sendable, Codable, Equatable {
         self.writeConsistencyFactor = writeConsistencyFactor
         self.hnsw = hnsw
         self.onDiskPayload = onDiskPayload
+        self.payloadIndexes = payloadIndexes
     }
 
     package func space(named name: String) -> VectorSpace? { spaces.first { $0.name == name } }

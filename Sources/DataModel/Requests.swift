@@ -20,15 +20,21 @@ package struct SearchRequest: Sendable {
     package var scoreThreshold: Float?
     /// Size of the candidate list in the graph; nil takes the shard's default for `limit`.
     package var ef: Int?
+    /// The recall that the shard is to reach instead of spending a given `ef`: 0 ..< 1.
+    package var recall: Double?
     /// Compare with every row instead of walking the graph.
     package var exact: Bool
+    package var quantization: QuantizationParameters
+    /// Only points that pass are returned.
+    package var filter: Filter?
     /// Points that must not be returned, such as the one whose vector the query took.
     package var excluded: [PointID]
     package var withPayload: Bool
     package var withVectors: VectorSelector
 
     package init(
-        space: String, vector: [Float], limit: Int, scoreThreshold: Float? = nil, ef: Int? = nil, exact: Bool = false,
+        space: String, vector: [Float], limit: Int, scoreThreshold: Float? = nil, ef: Int? = nil, recall: Double? = nil,
+        exact: Bool = false, quantization: QuantizationParameters = .init(), filter: Filter? = nil,
         excluded: [PointID] = [], withPayload: Bool = false, withVectors: VectorSelector = .none
     ) {
         self.space = space
@@ -36,7 +42,10 @@ package struct SearchRequest: Sendable {
         self.limit = limit
         self.scoreThreshold = scoreThreshold
         self.ef = ef
+        self.recall = recall
         self.exact = exact
+        self.quantization = quantization
+        self.filter = filter
         self.excluded = excluded
         self.withPayload = withPayload
         self.withVectors = withVectors
@@ -60,12 +69,16 @@ package struct RetrieveRequest: Sendable {
 package struct ScrollRequest: Sendable {
     package var start: PointID?
     package var limit: Int
+    package var filter: Filter?
     package var withPayload: Bool
     package var withVectors: VectorSelector
 
-    package init(start: PointID?, limit: Int, withPayload: Bool, withVectors: VectorSelector) {
+    package init(
+        start: PointID?, limit: Int, filter: Filter? = nil, withPayload: Bool, withVectors: VectorSelector
+    ) {
         self.start = start
         self.limit = limit
+        self.filter = filter
         self.withPayload = withPayload
         self.withVectors = withVectors
     }
