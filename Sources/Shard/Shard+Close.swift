@@ -12,8 +12,10 @@ extension Shard {
                 // Behind the last group: the queue is closed, so no other follows.
                 self.commitGroups()
                 self.sync()
-                self.checkpoint()
+                let generation = self.generation
+                generation.checkpoint()
                 self.isClosed.store(true, ordering: .releasing)
+                generation.isClosed.store(true, ordering: .releasing)
                 continuation.resume()
             }
         }

@@ -35,29 +35,30 @@ extension Shard {
     /// The points that exist among the ids, in the order of the ids.
     package func retrieve(_ request: RetrieveRequest, deadline: Deadline) async throws(ShardError) -> [Record] {
         try await onSearchThread(deadline) {
-            try PointReader(self).retrieve(request)
+            try PointReader(self.generation).retrieve(request)
         }
     }
 
     /// Points in ascending order of ids.
     package func scroll(_ request: ScrollRequest, deadline: Deadline) async throws(ShardError) -> [Record] {
         try await onSearchThread(deadline) {
-            try PointReader(self).scroll(request)
+            try PointReader(self.generation).scroll(request)
         }
     }
 
     /// The exact number of points.
-    package func count() -> UInt64 { view.pointCount }
+    package func count() -> UInt64 { generation.view.pointCount }
 
     /// Waits until the rows that are not in the graph are few enough.
     ///
     /// - Throws: `overloaded` when they were not until the deadline.
     package func waitForRoom(deadline: Deadline) async throws(ShardError) {
-        try await room.wait(until: deadline) { self.unindexedRows }
+        let generation = generation
+        try await generation.room.wait(until: deadline) { generation.unindexedRows }
     }
 
     private func answer(_ request: SearchRequest) throws -> [ScoredPoint] {
-        try ShardSearch(self, request).run()
+        try ShardSearch(generation, request).run()
     }
 
     private func onSearchThread<Value: Sendable>(

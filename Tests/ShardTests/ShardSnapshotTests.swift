@@ -38,7 +38,7 @@ import Testing
             #expect(try await eventually { shard.unindexedRows == 0 })
             await shard.close()
         }
-        try Data("no LMDB file".utf8).write(to: URL(filePath: fixture.folder + "/shard/index/data.mdb"))
+        try Data("no LMDB file".utf8).write(to: URL(filePath: fixture.folder + "/shard/generation-1/index/data.mdb"))
         do {
             let shard = try fixture.open()
             #expect(shard.count() == 3_000)
@@ -46,7 +46,7 @@ import Testing
             #expect(try await eventually { shard.unindexedRows == 0 })
             await shard.close()
         }
-        try Data("no LMDB file".utf8).write(to: URL(filePath: fixture.folder + "/shard/points/data.mdb"))
+        try Data("no LMDB file".utf8).write(to: URL(filePath: fixture.folder + "/shard/generation-1/points/data.mdb"))
         #expect(throws: ShardError.self) { try fixture.open() }
     }
 }

@@ -130,7 +130,7 @@ final class LocalReplica: Sendable {
             } catch {
                 throw ShardError(error)
             }
-            guard mayBeNew || Files.exists("\(folder)/points/data.mdb") else {
+            guard mayBeNew || Shard.exists(folder: folder) else {
                 throw .corrupted(reason: "\(folder) is gone")
             }
             return try Shard.open(

@@ -40,7 +40,7 @@ struct SnapshotSender {
         var progress = Progress(total: files.reduce(0) { $0 + $1.bytes })
         var checksums: [String: UInt64] = [:]
         for file in files {
-            let path = "\(folder)/\(file.name)/data.mdb"
+            let path = Shard.snapshotFolder(file.name, in: folder) + "/data.mdb"
             try await send(file, path: path, transfer: transfer, to: backup, &progress)
             checksums[file.name] = try await Blocking.run { () throws(ShardError) in
                 try FileChecksum.xxh3(of: path)

@@ -4,7 +4,7 @@ import DataModel
 ///
 /// ```
 /// <data>/node.json                                     whose folder this is
-/// <data>/collections/<collection id>/<shard>/          a replica: points/data.mdb, index/data.mdb
+/// <data>/collections/<collection id>/<shard>/          a replica: generation-<n>/{points,index}/data.mdb
 /// <data>/collections/<collection id>/<shard>.incoming/ a snapshot being received
 /// <data>/collections/<collection id>/<shard>.old/      what a received snapshot has replaced
 /// <data>/transfers/<transfer>/                         snapshots being sent

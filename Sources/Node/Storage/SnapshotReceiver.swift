@@ -1,6 +1,7 @@
 import CXXHash
 import DataModel
 import Glibc
+import Shard
 
 /// Takes the files of a snapshot into `<folder>.incoming`, checks them, and leaves them ready to be installed.
 ///
@@ -30,7 +31,7 @@ actor SnapshotReceiver {
         do throws(FileError) {
             try Files.remove(install.incomingFolder)
             for file in offer.files {
-                let folder = "\(install.incomingFolder)/\(file.name)"
+                let folder = Shard.snapshotFolder(file.name, in: install.incomingFolder)
                 try Files.createFolder(folder)
                 let path = "\(folder)/data.mdb"
                 let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)

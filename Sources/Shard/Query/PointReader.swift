@@ -3,12 +3,12 @@ internal import LMDB
 
 /// Look-ups by id and in order of ids, from one state of `points`.
 struct PointReader {
-    private let shard: Shard
+    private let shard: ShardGeneration
     private let store: PointStore
     /// Keeps the vector blocks that are read.
     private let view: ReadView
 
-    init(_ shard: Shard) {
+    init(_ shard: ShardGeneration) {
         self.shard = shard
         store = shard.store
         view = shard.view

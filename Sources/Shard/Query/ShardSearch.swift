@@ -4,11 +4,11 @@ internal import VectorIndex
 
 /// One search over one vector space of a shard: the graph, and an exact scan of the rows that it does not hold yet.
 struct ShardSearch {
-    private let shard: Shard
+    private let shard: ShardGeneration
     private let request: SearchRequest
     private let space: Int
 
-    init(_ shard: Shard, _ request: SearchRequest) throws {
+    init(_ shard: ShardGeneration, _ request: SearchRequest) throws {
         guard let space = shard.schema.spaceIndex(named: request.space) else {
             throw ShardError.invalid(reason: "there is no vector space \"\(request.space)\"")
         }
@@ -86,7 +86,7 @@ struct ShardSearch {
     }
 }
 
-extension Shard {
+extension ShardGeneration {
     /// The vectors of a row that were asked for; nil when none were. The caller holds a view.
     func vectors(at slot: UInt32, of spaces: SpaceSet, _ selector: VectorSelector) -> NamedVectors? {
         let names: [String]?

@@ -46,8 +46,9 @@ package final class ShardRuntime: Sendable {
     }
 
     private func tickShards() {
-        for shard in shards.withLock({ $0.compactMap(\.value) }) where shard.isCheckpointDue(idle: true) {
-            indexing.pool.submit { shard.checkpoint() }
+        for shard in shards.withLock({ $0.compactMap(\.value) }) {
+            let generation = shard.generation
+            if generation.isCheckpointDue(idle: true) { indexing.pool.submit { generation.checkpoint() } }
         }
     }
 }
@@ -63,9 +64,9 @@ final class IndexingPool: Sendable {
         pool = WorkerPool(name: "indexing", threads: threads, niceness: Self.niceness)
     }
 
-    /// Gives `shard` threads until it has no more rows to claim. It stands in the queue once at most; a thread that takes
+    /// Gives a shard threads until it has no more rows to claim. It stands in the queue once at most; a thread that takes
     /// a batch puts it back first, so that all threads may work on one shard.
-    func submit(_ shard: Shard) {
+    func submit(_ shard: ShardGeneration) {
         guard shard.isQueuedForIndexing.exchange(true, ordering: .acquiringAndReleasing) == false else { return }
         pool.submit { [self] in
             shard.isQueuedForIndexing.store(false, ordering: .releasing)

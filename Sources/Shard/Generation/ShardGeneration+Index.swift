@@ -4,7 +4,7 @@ internal import LMDB
 internal import Logging
 internal import VectorIndex
 
-extension Shard {
+extension ShardGeneration {
     /// Rows that one turn of an indexing thread takes.
     private static var rowsPerTurn: Int { 32 }
 
@@ -58,7 +58,7 @@ extension Shard {
             do {
                 try storeGraphs()
             } catch {
-                logger.error("a checkpoint failed", metadata: ["shard": "\(folder)", "error": "\(error)"])
+                logger.error("a checkpoint failed", metadata: ["shard": "\(files.folder)", "error": "\(error)"])
             }
             // After a failure too: the next try comes with the next rows, not at once.
             last.rows = graphs.reduce(0) { $0 + UInt64($1.count) }

@@ -1,0 +1,82 @@
+internal import DataModel
+internal import LMDB
+internal import Logging
+internal import Synchronization
+internal import VectorIndex
+
+extension ShardGeneration {
+    /// Commits the writes of a group in one transaction and answers them. On the writer's queue only.
+    ///
+    /// - Parameter retention: the sequence after which a replica still needs the log.
+    func commit(_ group: [WriteQueue.Entry], retention: SequenceNumber?) {
+        let (state, epochs, view) = current.withLock { ($0.state, $0.epochs, $0.view) }
+        var commit = GroupCommit(
+            store: store, schema: schema, vectors: vectors, state: state, epochs: epochs, deleted: view.deleted)
+        do {
+            let answers = try store.environment.write { transaction in
+                let answers = try group.map { try Self.perform($0.request, in: &commit, transaction) }
+                try commit.trimLog(needed: retention, options: options, transaction)
+                try commit.finish(transaction)
+                return answers
+            }
+            mapFinishedBlocks(commit.finishedBlocks)
+            publish(commit)
+            for (entry, answer) in zip(group, answers) { entry.continuation.resume(returning: answer) }
+        } catch {
+            let failure = ShardError(storage: error)
+            logger.error("a commit failed", metadata: ["shard": "\(files.folder)", "error": "\(failure)"])
+            for entry in group { entry.continuation.resume(returning: .failure(failure)) }
+        }
+    }
+
+    /// Lets readers use the stored blocks. A block that cannot be mapped stays in memory: nothing is lost by it.
+    private func mapFinishedBlocks(_ blocks: Range<Int>) {
+        guard !blocks.isEmpty else { return }
+        do {
+            try store.environment.read { transaction in
+                for rows in vectors { try rows.map(blocks: blocks, from: store.vectors, transaction) }
+            }
+        } catch {
+            logger.warning("vector blocks stay in memory", metadata: ["shard": "\(files.folder)", "error": "\(error)"])
+        }
+    }
+
+    /// - Returns: the answer of one write. One that is refused does not spoil the group: nothing was applied for it.
+    private static func perform(
+        _ request: WriteQueue.Request, in commit: inout GroupCommit, _ transaction: borrowing WriteTransaction
+    ) throws -> Result<[LogRecord], ShardError> {
+        let records: [LogRecord]
+        switch request {
+        case .append(let operation, let epoch):
+            guard epoch >= commit.state.position.epoch else {
+                return .failure(.staleEpoch(current: commit.state.position.epoch))
+            }
+            let position = LogPosition(sequence: commit.state.position.sequence.next, epoch: epoch)
+            records = [LogRecord(position: position, operation: operation)]
+        case .apply(let given):
+            records = given
+        }
+        var expected = commit.state.position
+        for record in records {
+            guard record.position.sequence == expected.sequence.next, record.position.epoch >= expected.epoch else {
+                return .failure(.invalid(reason: "record \(record.position) does not follow \(expected)"))
+            }
+            expected = record.position
+        }
+        for record in records { try commit.apply(record, transaction) }
+        return .success(records)
+    }
+
+    private func publish(_ commit: GroupCommit) {
+        // What readers of the present view may hold goes with it.
+        let garbage: [any Sendable] = vectors.compactMap { $0.column.takeRetired() }
+        current.withLock { current in
+            let next = ReadView(state: commit.state, deleted: commit.deletedSets, indexPin: current.view.indexPin)
+            current.view.supersede(by: next, garbage: garbage)
+            current.view = next
+            current.state = commit.state
+            current.epochs = commit.epochs
+        }
+        runtime.indexing.submit(self)
+    }
+}

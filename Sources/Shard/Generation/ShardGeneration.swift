@@ -1,0 +1,119 @@
+internal import DataModel
+internal import Foundation
+internal import LMDB
+internal import Logging
+internal import Synchronization
+internal import VectorIndex
+
+/// The files of a shard and what reads and writes them: a pair of LMDB environments, and a graph per vector space.
+///
+/// A shard has one current generation. A compaction builds the next one beside it and swaps it in; searches that began on
+/// the former end there.
+final class ShardGeneration: Sendable {
+    let files: GenerationFiles
+    let schema: ShardSchema
+    let options: ShardOptions
+    let runtime: ShardRuntime
+    let logger: Logger
+
+    let store: PointStore
+    let index: IndexStore
+    /// By space.
+    let vectors: [VectorRows]
+    /// By space.
+    let graphs: [HNSWGraph]
+
+    let current: Mutex<Current>
+    /// Held by the one checkpoint that may run.
+    let checkpointing: Mutex<Checkpoints>
+    let isQueuedForIndexing = Atomic<Bool>(false)
+    /// Set when the shard is closed or another generation is current: no work is begun on this one any more.
+    let isClosed = Atomic<Bool>(false)
+    let room: RoomGate
+
+    /// What the last group commit left, replaced as a whole by the next.
+    struct Current {
+        var view: ReadView
+        var state: PointsState
+        var epochs: EpochHistory
+    }
+
+    struct Checkpoints {
+        /// Rows in all graphs at the last checkpoint, and when it was.
+        var rows: UInt64
+        var time: ContinuousClock.Instant
+    }
+
+    /// Opens the generation in `files`, or creates it there.
+    init(
+        _ files: GenerationFiles, schema: ShardSchema, options: ShardOptions, runtime: ShardRuntime, logger: Logger
+    ) throws {
+        (self.files, self.schema, self.options, self.runtime) = (files, schema, options, runtime)
+        self.logger = logger
+        try files.create()
+        store = try PointStore(folder: files.points, options: options)
+        try store.checkSchema(schema)
+        let recovered = try Recovery(store: store, schema: schema)
+        vectors = recovered.vectors
+        (index, graphs) = try Self.openIndex(
+            folder: files.index, schema: schema, vectors: vectors, rows: recovered.state.slotCount, options: options,
+            logger: logger)
+        let pin = try PinnedRead(index.environment)
+        let view = ReadView(state: recovered.state, deleted: recovered.deleted, indexPin: pin)
+        current = Mutex(Current(view: view, state: recovered.state, epochs: recovered.epochs))
+        checkpointing = Mutex(Checkpoints(rows: graphs.reduce(0) { $0 + UInt64($1.count) }, time: .now))
+        room = RoomGate(limit: options.maximumUnindexedRows)
+    }
+
+    var view: ReadView { current.withLock { $0.view } }
+
+    /// Rows that are not in every graph yet.
+    var unindexedRows: Int {
+        let slots = view.slotCount
+        return graphs.reduce(0) { max($0, Int(slots) - Int(min($1.count, slots))) }
+    }
+}
+
+// MARK: - Opening the index
+
+extension ShardGeneration {
+    /// Opens the graphs. A graph that cannot be used is only a view: it is thrown away and built anew, while searches
+    /// scan.
+    private static func openIndex(
+        folder: String, schema: ShardSchema, vectors: [VectorRows], rows: UInt32, options: ShardOptions, logger: Logger
+    ) throws -> (IndexStore, [HNSWGraph]) {
+        do {
+            return try openIndexFiles(folder: folder, schema: schema, vectors: vectors, rows: rows, options: options)
+        } catch let error where isDamage(error) {
+            logger.error("the index is damaged and is built anew", metadata: ["folder": "\(folder)", "error": "\(error)"])
+            try FileManager.default.removeItem(atPath: folder)
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            return try openIndexFiles(folder: folder, schema: schema, vectors: vectors, rows: rows, options: options)
+        }
+    }
+
+    private static func isDamage(_ error: any Error) -> Bool {
+        if error is VectorIndexError { return true }
+        if case .corrupted = ShardError(storage: error) { return true }
+        return false
+    }
+
+    private static func openIndexFiles(
+        folder: String, schema: ShardSchema, vectors: [VectorRows], rows: UInt32, options: ShardOptions
+    ) throws -> (IndexStore, [HNSWGraph]) {
+        let index = try IndexStore(folder: folder, options: options)
+        let graphs = try schema.spaces.enumerated().map { number, space in
+            try HNSWGraph(
+                parameters: .init(m: space.hnsw.m, efConstruct: space.hnsw.efConstruct, seed: UInt64(number)),
+                metric: Metric(space.distance), dimension: space.dimension, vectors: vectors[number].column,
+                maximumRows: Limits.rowsPerShard)
+        }
+        try index.environment.read { transaction in
+            for (number, graph) in graphs.enumerated() { try index.restore(graph, space: number, transaction) }
+        }
+        guard graphs.allSatisfy({ $0.count <= rows }) else {
+            throw ShardError.corrupted(reason: "the index holds rows that `points` does not have")
+        }
+        return (index, graphs)
+    }
+}
