@@ -1,3 +1,4 @@
+internal import DataModel
 internal import Foundation
 internal import VectorIndex
 
@@ -36,17 +37,14 @@ struct HeapSubject: Subject {
 
     private func emptyGraph(m: Int, efConstruct: Int) throws -> HNSWGraph {
         let dimension = dataset.dimension
-        let vectors = try Column(rowBytes: dimension * 4, maximumRows: dataset.count)
+        let rows = try RawRows(
+            dimension: dimension, datatype: .float32, distance: .cosine, maximumRows: dataset.count)
         dataset.base.withUnsafeBufferPointer { base in
-            for row in 0..<dataset.count {
-                let floats = vectors.writableRow(UInt32(row)).assumingMemoryBound(to: Float.self)
-                for index in 0..<dimension { floats[index] = base[row * dimension + index] }
-                normalise(floats, dimension: dimension)
-            }
+            for row in 0..<dataset.count { rows.write(base.baseAddress.map { $0 + row * dimension }, at: UInt32(row)) }
         }
         return try HNSWGraph(
-            parameters: .init(m: m, efConstruct: efConstruct), metric: .innerProduct, dimension: dimension,
-            vectors: vectors, maximumRows: dataset.count)
+            parameters: .init(m: m, efConstruct: efConstruct), raw: rows, quantization: .scalar,
+            maximumRows: dataset.count)
     }
 }
 

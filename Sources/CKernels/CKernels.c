@@ -5,11 +5,18 @@
 // The choice among the instruction sets, and what needs none.
 
 const shoal_kernels *shoal_kernels_supported(size_t index) {
-    const shoal_kernels *supported[4] = {&shoal_kernels_scalar};
+    const shoal_kernels *supported[5] = {&shoal_kernels_scalar};
     size_t count = 1;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) supported[count++] = &shoal_kernels_avx2;
-    if (__builtin_cpu_supports("avx512f")) supported[count++] = &shoal_kernels_avx512;
+    // Every CPU with AVX2 has F16C and POPCNT.
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                 __builtin_cpu_supports("avx512vl");
+    if (avx2) supported[count++] = &shoal_kernels_avx2;
+    if (avx512) supported[count++] = &shoal_kernels_avx512;
+    if (avx512 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq")) {
+        supported[count++] = &shoal_kernels_avx512vnni;
+    }
 #elif defined(__aarch64__)
     supported[count++] = &shoal_kernels_neon;
 #endif

@@ -59,6 +59,18 @@ package struct VectorSpace: Sendable, Codable, Equatable {
     }
 }
 
+extension VectorSpace {
+    /// Below this dimension a raw vector takes a cache line or two, and codes save nothing.
+    private static let smallestCodedDimension = 64
+
+    /// The codes that are used: what was asked for, or else 8-bit ones wherever they help.
+    package var effectiveQuantization: Quantization {
+        if distance == .manhattan { return .none }
+        if let quantization { return quantization }
+        return datatype == .uint8 || dimension < Self.smallestCodedDimension ? .none : .scalar
+    }
+}
+
 /// The schema of a collection: what was asked for at its creation, with the defaults filled in.
 package struct CollectionConfig: Sendable, Codable, Equatable {
     /// In order of names, which is also the number of a space inside a shard; each name once; never empty.

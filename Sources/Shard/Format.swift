@@ -4,7 +4,7 @@ internal import CXXHash
 /// The bytes on disk. `ARCHITECTURE.md` draws them; every offset is named here once.
 enum Format {
     /// Checked at open: another version's data is refused, never guessed at.
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
 
     /// Rows of a block, the value that one entry of `vectors` or `blocks` holds.
     static let rowsPerBlock = 256
@@ -65,4 +65,5 @@ enum GraphColumn: UInt8, CaseIterable {
     case levelZeroLinks = 0
     case nodes = 1
     case upperLinks = 2
+    case codes = 3
 }

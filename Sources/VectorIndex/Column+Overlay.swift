@@ -48,13 +48,15 @@ extension Column {
     /// - Precondition: no `freezeDirty` runs; writers of one row exclude each other.
     @inline(__always)
     package func writableRow(_ row: UInt32) -> UnsafeMutableRawPointer {
-        let number = Int(row) / Self.rowsPerBlock
+        writableBlock(Int(row) / Self.rowsPerBlock) + Int(row) % Self.rowsPerBlock * rowBytes
+    }
+
+    /// The address of the rows of a heap block, under the same conditions.
+    @inline(__always)
+    package func writableBlock(_ number: Int) -> UnsafeMutableRawPointer {
         precondition(number < maximumBlocks)
-        let offset = Int(row) % Self.rowsPerBlock * rowBytes
-        if state(number) == .writable, let block = block(number) {
-            return UnsafeMutableRawPointer(mutating: block) + offset
-        }
-        return makeWritable(number) + offset
+        if state(number) == .writable, let block = block(number) { return UnsafeMutableRawPointer(mutating: block) }
+        return makeWritable(number)
     }
 
     @inline(never)

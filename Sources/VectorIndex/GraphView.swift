@@ -1,31 +1,20 @@
 internal import CKernels
 
-/// The graph's memory as raw pointers, for the loops: no object is touched, no reference counted.
+/// The graph's links as raw pointers, for the loops: no object is touched, no reference counted.
 ///
 /// Valid as long as the columns are.
 struct GraphView: @unchecked Sendable {
     // Sendable: immutable; what the pointers lead to is read atomically.
-    let vectorTable: UnsafePointer<UnsafeRawPointer?>
-    let vectorStride: Int
     let levelZeroTable: UnsafePointer<UnsafeRawPointer?>
     let nodeTable: UnsafePointer<UnsafeRawPointer?>
     let upperTable: UnsafePointer<UnsafeRawPointer?>
     let m: Int
-    let dimension: Int
-    let rowsKernel: shoal_rows_kernel
 
-    init(
-        vectors: Column, levelZero: Column, nodes: Column, upper: Column, m: Int, dimension: Int,
-        rowsKernel: @escaping shoal_rows_kernel
-    ) {
-        vectorTable = UnsafePointer(vectors.table)
-        vectorStride = vectors.rowBytes
+    init(levelZero: Column, nodes: Column, upper: Column, m: Int) {
         levelZeroTable = UnsafePointer(levelZero.table)
         nodeTable = UnsafePointer(nodes.table)
         upperTable = UnsafePointer(upper.table)
         self.m = m
-        self.dimension = dimension
-        self.rowsKernel = rowsKernel
     }
 
     /// How many links a row has room for.
@@ -50,23 +39,10 @@ struct GraphView: @unchecked Sendable {
     }
 
     @inline(__always)
-    func vector(of slot: Slot) -> UnsafePointer<Float>? {
-        row(slot, of: vectorTable, stride: vectorStride)?.assumingMemoryBound(to: Float.self)
-    }
-
-    @inline(__always)
     private func row(
         _ row: UInt32, of table: UnsafePointer<UnsafeRawPointer?>, stride: Int
     ) -> UnsafeRawPointer? {
         guard let block = shoal_load_acquire_pointer(table + Int(row >> 8)) else { return nil }
         return block + Int(row & 255) &* stride
-    }
-
-    @inline(__always)
-    func computeDistances(
-        from query: UnsafePointer<Float>, to slots: UnsafePointer<Slot>, count: Int,
-        into distances: UnsafeMutablePointer<Float>
-    ) {
-        rowsKernel(query, dimension, vectorTable, vectorStride, slots, count, distances)
     }
 }

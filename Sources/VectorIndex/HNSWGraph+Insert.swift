@@ -10,7 +10,14 @@ extension HNSWGraph {
     package func insertNext(below limit: UInt32, skipping skipped: DeletedRows = .none) -> Slot? {
         precondition(Int(limit) <= nodes.maximumRows)
         guard let slot = gate.enter(below: limit) else { return nil }
-        if skipped.contains(slot) { writeNode(slot, level: 0) } else { insert(slot) }
+        let codes = trainedCodes(below: limit)
+        if skipped.contains(slot) {
+            codes?.skip(slot)
+            writeNode(slot, level: 0)
+        } else {
+            codes?.encode(slot)
+            insert(slot, comparison: codes.flatMap { $0.canBuild ? $0.comparison : nil } ?? rawComparison)
+        }
         gate.leave(slot)
         return slot
     }
@@ -30,25 +37,20 @@ extension HNSWGraph {
     }
 
     /// SplitMix64 of the slot and the seed.
-    private func hash(of slot: Slot) -> UInt64 {
-        var bits = parameters.seed &+ (UInt64(slot) &+ 1) &* 0x9E37_79B9_7F4A_7C15
-        bits = (bits ^ bits >> 30) &* 0xBF58_476D_1CE4_E5B9
-        bits = (bits ^ bits >> 27) &* 0x94D0_49BB_1331_11EB
-        return bits ^ bits >> 31
-    }
+    private func hash(of slot: Slot) -> UInt64 { splitMix(parameters.seed, UInt64(slot)) }
 
-    private func insert(_ slot: Slot) {
+    private func insert(_ slot: Slot, comparison: Comparison) {
         let level = level(of: slot)
         writeNode(slot, level: level)
         let entry = EntryPoint(rawValue: self.entry.load(ordering: .acquiring))
         if let entry, level <= entry.level {
-            connect(slot, level: level, from: entry)
+            connect(slot, level: level, from: entry, comparison)
             return
         }
         // Rare: one row in m^level. One after the other, so that no two new top rows miss each other.
         promotion.withLock { _ in
             let entry = EntryPoint(rawValue: self.entry.load(ordering: .acquiring))
-            if let entry { connect(slot, level: level, from: entry) }
+            if let entry { connect(slot, level: level, from: entry, comparison) }
             if entry.map({ level > $0.level }) ?? true {
                 self.entry.store(EntryPoint(slot: slot, level: level).rawValue, ordering: .releasing)
             }
@@ -72,16 +74,19 @@ extension HNSWGraph {
     /// Algorithm 1, INSERT, without the entry point: finds the row's neighbours in all its layers, then links them.
     ///
     /// The links back come last: nobody meets the row before its own lists are complete.
-    private func connect(_ slot: Slot, level: Int, from entry: EntryPoint) {
-        guard let vector = view.vector(of: slot) else { preconditionFailure("a row is inserted before its vector") }
+    private func connect(_ slot: Slot, level: Int, from entry: EntryPoint, _ comparison: Comparison) {
+        let row = RowQuery(comparison)
+        defer { row.destroy() }
+        guard let query = row.load(slot) else { preconditionFailure("a row is inserted before its vector") }
         let bound = gate.claimed.load(ordering: .acquiring)
         let salt = UInt32(truncatingIfNeeded: hash(of: slot))
         let walk = LayerWalk(
-            view: view, query: vector, bound: bound, upperRows: upperRowCount.load(ordering: .acquiring), salt: salt)
+            view: view, comparison: comparison, query: query, bound: bound,
+            upperRows: upperRowCount.load(ordering: .acquiring), salt: salt)
         let top = min(level, entry.level)
         let capacity = view.capacity(level: 0)
         var selection = NeighbourSelection(
-            view: view, maximumCandidates: max(parameters.efConstruct, capacity + 1))
+            comparison: comparison, maximumCandidates: max(parameters.efConstruct, capacity + 1))
         let chosen = UnsafeMutablePointer<Slot>.allocate(capacity: (top + 1) * capacity)
         let counts = UnsafeMutablePointer<Int>.allocate(capacity: top + 1)
         defer {
@@ -132,7 +137,7 @@ extension HNSWGraph {
     /// Adds a link to a row's list; when the list is full, chooses anew among its links and the new one.
     private func addLink(from slot: Slot, to new: Slot, level: Int, selection: inout NeighbourSelection) {
         linkLocks.withLock(of: slot) {
-            guard let links = writableLinks(of: slot, level: level), let vector = view.vector(of: slot) else { return }
+            guard let links = writableLinks(of: slot, level: level) else { return }
             let capacity = view.capacity(level: level)
             let bound = gate.claimed.load(ordering: .acquiring)
             withUnsafeTemporaryAllocation(of: Slot.self, capacity: capacity + 1) { buffer in
@@ -153,7 +158,7 @@ extension HNSWGraph {
                 slots[count] = new
                 count += 1
                 let salt = UInt32(truncatingIfNeeded: hash(of: new) ^ hash(of: slot))
-                selection.sortCandidates(slots, count: count, around: vector, salt: salt)
+                selection.sortCandidates(slots, count: count, around: slot, salt: salt)
                 let kept = selection.select(count, limit: capacity, keepsPruned: false, salt: salt, into: slots)
                 write(slots, count: kept, to: slot, level: level)
             }

@@ -1,29 +1,73 @@
+package import DataModel
 internal import Synchronization
 
 extension HNSWGraph {
     /// Algorithm 5, K-NN-SEARCH: the `k` nearest rows below `visibleRows` that are not deleted, nearest first.
     ///
     /// Deleted rows are walked through and do not count for `ef`, so that `k` rows are found if the walk reaches them.
+    /// With codes, the walk compares those, and the best of what it found are compared again by their raw vectors.
     /// - Parameters:
     ///   - query: `dimension` floats.
     ///   - ef: size of the candidate list; at least `k` is taken.
     package func search(
-        query: UnsafePointer<Float>, k: Int, ef: Int, visibleRows: UInt32, deleted: DeletedRows
+        query: UnsafePointer<Float>, k: Int, ef: Int, quantization: QuantizationParameters = .init(),
+        visibleRows: UInt32, deleted: DeletedRows
     ) -> [Neighbour] {
         // The entry point before the bound: so it is below.
         guard k > 0, let entry = EntryPoint(rawValue: entry.load(ordering: .acquiring)) else { return [] }
+        guard !quantization.ignore, let codes else {
+            return walk(
+                from: entry, query: query, comparison: rawComparison, ef: max(ef, k), count: k,
+                visibleRows: visibleRows, deleted: deleted)
+        }
+        let rescored = quantization.rescore == false ? k : rescoredRows(k: k, ef: ef, quantization.oversampling, codes)
+        var found = withExtendedLifetime(codes) {
+            codes.withQuery(query) { prepared in
+                walk(
+                    from: entry, query: prepared, comparison: codes.comparison, ef: max(ef, rescored), count: rescored,
+                    visibleRows: visibleRows, deleted: deleted)
+            }
+        }
+        if quantization.rescore != false { rescore(&found, query: query, k: k) }
+        return found
+    }
+
+    /// How many of the candidates are compared again.
+    private func rescoredRows(k: Int, ef: Int, _ oversampling: Double?, _ codes: CodeRows) -> Int {
+        if let oversampling { return min(max(k, Int((Double(k) * oversampling).rounded(.up))), Int(Int32.max)) }
+        // Codes of 8 bits only swap near neighbours; those of 1 bit order coarsely, so that all candidates count.
+        return codes.canBuild ? k + k / 2 : max(k, ef)
+    }
+
+    private func walk(
+        from entry: EntryPoint, query: UnsafeRawPointer, comparison: Comparison, ef: Int, count: Int,
+        visibleRows: UInt32, deleted: DeletedRows
+    ) -> [Neighbour] {
         let bound = gate.claimed.load(ordering: .acquiring)
         let walk = LayerWalk(
-            view: view, query: query, bound: bound, upperRows: upperRowCount.load(ordering: .acquiring),
-            salt: 0)
-        let ef = min(max(ef, k), Int(bound))
+            view: view, comparison: comparison, query: query, bound: bound,
+            upperRows: upperRowCount.load(ordering: .acquiring), salt: 0)
         return scratches.withScratch(bound: bound) { scratch in
             let start = walk.meet(entry.slot, scratch: &scratch)
             _ = walk.descend(from: start, top: entry.level, bottom: 1, scratch: &scratch)
             let filter = RowFilter(visibleRows: visibleRows, deleted: deleted, bound: bound)
-            walk.searchLayer(0, ef: ef, filter: filter, scratch: &scratch)
-            return scratch.takeNearest(k)
+            walk.searchLayer(0, ef: min(ef, Int(bound)), filter: filter, scratch: &scratch)
+            return scratch.takeNearest(count)
         }
+    }
+
+    /// Compares the rows again by their raw vectors and keeps the `k` nearest.
+    func rescore(_ found: inout [Neighbour], query: UnsafePointer<Float>, k: Int) {
+        withUnsafeTemporaryAllocation(of: Slot.self, capacity: found.count) { slots in
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: found.count) { distances in
+                guard let slot = slots.baseAddress, let distance = distances.baseAddress else { return }
+                for index in found.indices { slot[index] = found[index].slot }
+                rawComparison.computeDistances(from: query, to: slot, count: found.count, into: distance)
+                for index in found.indices { found[index] = Neighbour(slot: slot[index], distance: distance[index]) }
+            }
+        }
+        found.sort()
+        if found.count > k { found.removeLast(found.count - k) }
     }
 
     /// Compares the query with each of `rows` that is not deleted: the exact `k` nearest, nearest first.
@@ -45,7 +89,7 @@ extension HNSWGraph {
                     count &+= deleted.contains(next) ? 0 : 1
                     next &+= 1
                 }
-                view.computeDistances(from: query, to: scratch.met, count: count, into: scratch.distances)
+                rawComparison.computeDistances(from: query, to: scratch.met, count: count, into: scratch.distances)
                 for index in 0..<count {
                     let candidate = Candidate(slot: scratch.met[index], distance: scratch.distances[index], salt: 0)
                     scratch.keepNearest(k, candidate)
@@ -60,7 +104,7 @@ extension HNSWGraph {
         query: UnsafePointer<Float>, slots: UnsafePointer<Slot>, count: Int,
         into distances: UnsafeMutablePointer<Float>
     ) {
-        view.computeDistances(from: query, to: slots, count: count, into: distances)
+        rawComparison.computeDistances(from: query, to: slots, count: count, into: distances)
     }
 }
 

@@ -1,4 +1,5 @@
 internal import CKernels
+package import DataModel
 internal import Synchronization
 
 /// The HNSW graph of one vector space in one replica.
@@ -47,10 +48,11 @@ package final class HNSWGraph: @unchecked Sendable {
     }
 
     package let parameters: Parameters
-    package let metric: Metric
-    package let dimension: Int
-    /// Rows of `dimension` floats, filled by the owner before a row is inserted.
-    package let vectors: Column
+    /// Filled by the owner before a row is inserted.
+    package let raw: RawRows
+    /// Which codes the walk compares; `none` for metrics that have no codes.
+    package let quantization: Quantization
+    let currentCodes: Mutex<CodeRows?>
     /// Rows of `2 * m` link words: slot + 1 of each neighbour, 0 behind the last.
     package let levelZeroLinks: Column
     /// Rows of two words: the row's level, and the number of its first row in `upperLinks`, that of level 1.
@@ -70,26 +72,27 @@ package final class HNSWGraph: @unchecked Sendable {
     let linkLocks = StripedLocks()
     let scratches = ScratchPool()
     let view: GraphView
+    let rawComparison: Comparison
 
-    /// - Parameter vectors: rows of at least `4 * dimension` bytes.
     /// - Throws: `reservationFailed`.
     package init(
-        parameters: Parameters, metric: Metric, dimension: Int, vectors: Column, maximumRows: Int
+        parameters: Parameters, raw: RawRows, quantization: Quantization, maximumRows: Int
     ) throws(VectorIndexError) {
         precondition(parameters.m >= 3 && parameters.efConstruct >= 1)
-        precondition(dimension > 0 && vectors.rowBytes >= dimension * 4)
         precondition(maximumRows <= Int(UInt32.max) - 1, "slot + 1 is a UInt32")
         self.parameters = parameters
-        self.metric = metric
-        self.dimension = dimension
-        self.vectors = vectors
+        self.raw = raw
+        // Sums of differences do not come from products of codes.
+        self.quantization = Metric(raw.distance) == .manhattan ? .none : quantization
+        let codes =
+            self.quantization == .scalar ? try CodeRows(.scalar, raw: raw, maximumRows: maximumRows) : nil
+        currentCodes = Mutex(codes)
+        rawComparison = raw.comparison
         levelZeroLinks = try Column(rowBytes: parameters.m * 2 * 4, maximumRows: maximumRows)
         nodes = try Column(rowBytes: 8, maximumRows: maximumRows)
         // A row has 1 / (m - 1) upper layers on average, at most 0.5: this never fills up, and address space is free.
         upperLinks = try Column(rowBytes: parameters.m * 4, maximumRows: maximumRows + HNSWGraph.highestLevel)
-        view = GraphView(
-            vectors: vectors, levelZero: levelZeroLinks, nodes: nodes, upper: upperLinks, m: parameters.m,
-            dimension: dimension, rowsKernel: metric.rowsKernel(of: shoal_kernels_best()))
+        view = GraphView(levelZero: levelZeroLinks, nodes: nodes, upper: upperLinks, m: parameters.m)
     }
 
     /// The number of rows that are in the graph for certain: `0 ..< count`.
@@ -114,10 +117,15 @@ package final class HNSWGraph: @unchecked Sendable {
         guard (state.count == 0) == (state.entryPoint == nil), state.entryPoint.map({ $0 < state.count }) ?? true,
             (0...Self.highestLevel).contains(state.maximumLevel)
         else { throw .damaged(reason: "the entry point does not fit \(state.count) rows") }
-        for (name, column, rows) in [
-            ("vectors", vectors, state.count), ("level-0 links", levelZeroLinks, state.count),
+        guard quantization == .none || state.count == 0 || codes != nil else {
+            throw .damaged(reason: "\(state.count) rows have no codes")
+        }
+        var columns = [
+            ("vectors", raw.column, state.count), ("level-0 links", levelZeroLinks, state.count),
             ("nodes", nodes, state.count), ("upper links", upperLinks, state.upperRows),
-        ] {
+        ]
+        if let codeColumn { columns.append(("codes", codeColumn, state.count)) }
+        for (name, column, rows) in columns {
             for number in 0..<(Int(rows) + Column.rowsPerBlock - 1) / Column.rowsPerBlock
             where number >= column.maximumBlocks || column.block(number) == nil {
                 throw .damaged(reason: "block \(number) of the \(name) is missing")

@@ -22,7 +22,9 @@ struct RowFilter {
 /// A walk through the graph's layers towards one query.
 struct LayerWalk {
     let view: GraphView
-    let query: UnsafePointer<Float>
+    let comparison: Comparison
+    /// In the form that the comparison wants.
+    let query: UnsafeRawPointer
     /// Rows from here on are not followed, whoever links to them.
     let bound: UInt32
     /// Upper rows from here on do not exist.
@@ -54,7 +56,7 @@ struct LayerWalk {
         }
         scratch.metCount = end
         if end > start {
-            view.computeDistances(
+            comparison.computeDistances(
                 from: query, to: met + start, count: end &- start, into: scratch.distances + start)
         }
         return start..<end
@@ -67,7 +69,8 @@ struct LayerWalk {
         scratch.visited[Int(slot >> 6)] |= 1 << UInt64(slot & 63)
         scratch.met[position] = slot
         scratch.metCount = position + 1
-        view.computeDistances(from: query, to: scratch.met + position, count: 1, into: scratch.distances + position)
+        comparison.computeDistances(
+            from: query, to: scratch.met + position, count: 1, into: scratch.distances + position)
         return Candidate(slot: slot, distance: scratch.distances[position], salt: salt)
     }
 

@@ -16,18 +16,31 @@ package enum Metric: Sendable {
         }
     }
 
-    func rowsKernel(of kernels: UnsafePointer<shoal_kernels>) -> shoal_rows_kernel {
-        switch self {
-        case .innerProduct: kernels.pointee.dot_rows
-        case .squaredEuclid: kernels.pointee.squared_l2_rows
-        case .manhattan: kernels.pointee.l1_rows
+    /// The kernel for raw rows; `normalisesRows` for rows of which only the direction counts.
+    func kernel(
+        _ datatype: VectorDatatype, normalisesRows: Bool, of kernels: UnsafePointer<shoal_kernels>
+    ) -> shoal_rows_kernel {
+        let set =
+            switch datatype {
+            case .float32: kernels.pointee.float32
+            case .float16: kernels.pointee.float16
+            case .uint8: kernels.pointee.uint8
+            }
+        return switch self {
+        case .innerProduct: normalisesRows ? set.cosine : set.dot
+        case .squaredEuclid: set.squared_l2
+        case .manhattan: set.l1
         }
     }
 }
 
 extension Distance {
-    /// Whether vectors and queries are scaled to unit length before they come to the index.
+    /// Whether queries are scaled to unit length before they come to the index.
     package var normalisesVectors: Bool { self == .cosine }
+
+    /// Whether vectors are scaled to unit length before they are stored. Components of `uint8` would vanish by that: their
+    /// length is divided out by each comparison.
+    package func normalisesRows(of datatype: VectorDatatype) -> Bool { self == .cosine && datatype != .uint8 }
 
     /// The score that the API shows for a distance of the index.
     package func score(fromIndexDistance distance: Float) -> Float {

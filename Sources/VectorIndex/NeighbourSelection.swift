@@ -2,7 +2,8 @@ internal import CKernels
 
 /// Chooses a row's neighbours among candidates. Owns the lists that this takes; `destroy` frees them.
 struct NeighbourSelection {
-    private let view: GraphView
+    private let comparison: Comparison
+    private let row: RowQuery
     /// Candidates by key, nearest first.
     let candidates: UnsafeMutablePointer<UInt64>
     private let selected: UnsafeMutablePointer<Slot>
@@ -11,8 +12,9 @@ struct NeighbourSelection {
     private var heap: KeyHeap
 
     /// - Parameter maximumCandidates: how many rows there are at most to choose from.
-    init(view: GraphView, maximumCandidates: Int) {
-        self.view = view
+    init(comparison: Comparison, maximumCandidates: Int) {
+        self.comparison = comparison
+        row = RowQuery(comparison)
         candidates = .allocate(capacity: maximumCandidates)
         selected = .allocate(capacity: maximumCandidates)
         left = .allocate(capacity: maximumCandidates)
@@ -21,6 +23,7 @@ struct NeighbourSelection {
     }
 
     func destroy() {
+        row.destroy()
         candidates.deallocate()
         selected.deallocate()
         left.deallocate()
@@ -72,13 +75,13 @@ struct NeighbourSelection {
     private func relation(
         of slot: Slot, at distance: Float, to chosen: UnsafeMutablePointer<Slot>, count: Int
     ) -> Relation {
-        guard let vector = view.vector(of: slot) else { return .nearer }
+        guard let query = row.load(slot) else { return .nearer }
         var relation = Relation.apart
         var start = 0
         while start < count {
             // In steps of what the kernels compute at once: mostly one of the first decides.
             let step = min(4, count &- start)
-            view.computeDistances(from: vector, to: chosen + start, count: step, into: distances)
+            comparison.computeDistances(from: query, to: chosen + start, count: step, into: distances)
             for index in 0..<step {
                 if distances[index] < distance { return .nearer }
                 if distances[index] == distance { relation = .tied }
@@ -88,11 +91,12 @@ struct NeighbourSelection {
         return relation
     }
 
-    /// Makes the rows in `slots` the candidates for the neighbours of a row whose vector is `vector`.
+    /// Makes the rows in `slots` the candidates for the neighbours of the row `centre`, whose block is there.
     mutating func sortCandidates(
-        _ slots: UnsafePointer<Slot>, count: Int, around vector: UnsafePointer<Float>, salt: UInt32
+        _ slots: UnsafePointer<Slot>, count: Int, around centre: Slot, salt: UInt32
     ) {
-        view.computeDistances(from: vector, to: slots, count: count, into: distances)
+        guard let query = row.load(centre) else { preconditionFailure("a row with links has no vector") }
+        comparison.computeDistances(from: query, to: slots, count: count, into: distances)
         heap.removeAll()
         for index in 0..<count {
             heap.push(Candidate(slot: slots[index], distance: distances[index], salt: salt).key)

@@ -30,13 +30,14 @@ struct Fixture {
     let count: Int
     let rows: [[Float]]
     let queries: [[Float]]
-    let vectors: Column
+    let raw: RawRows
     let graph: HNSWGraph
 
     /// - Parameter inserts: whether to insert all rows now.
     init(
         metric: Metric = .squaredEuclid, count: Int = 3_000, dimension: Int = 24, queries: Int = 60, m: Int = 12,
-        efConstruct: Int = 96, maximumRows: Int? = nil, seed: UInt64 = 1, inserts: Bool = true
+        efConstruct: Int = 96, maximumRows: Int? = nil, seed: UInt64 = 1, inserts: Bool = true,
+        datatype: VectorDatatype = .float32, quantization: Quantization = .none
     ) throws {
         var generator = SeededGenerator(seed: seed)
         let centres = (0..<40).map { _ in (0..<dimension).map { _ in generator.gaussian() } }
@@ -53,13 +54,17 @@ struct Fixture {
         rows = (0..<count).map { _ in vector(&generator) }
         self.queries = (0..<queries).map { _ in vector(&generator) }
         let maximumRows = maximumRows ?? max(count, 1)
-        vectors = try Column(rowBytes: dimension * 4, maximumRows: maximumRows)
-        for (slot, row) in rows.enumerated() {
-            vectors.writableRow(UInt32(slot)).copyMemory(from: row, byteCount: dimension * 4)
-        }
+        let distance: Distance =
+            switch metric {
+            case .innerProduct: .dot
+            case .squaredEuclid: .euclid
+            case .manhattan: .manhattan
+            }
+        raw = try RawRows(dimension: dimension, datatype: datatype, distance: distance, maximumRows: maximumRows)
+        for (slot, row) in rows.enumerated() { raw.write(row, at: UInt32(slot)) }
         graph = try HNSWGraph(
-            parameters: .init(m: m, efConstruct: efConstruct, seed: seed), metric: metric, dimension: dimension,
-            vectors: vectors, maximumRows: maximumRows)
+            parameters: .init(m: m, efConstruct: efConstruct, seed: seed), raw: raw, quantization: quantization,
+            maximumRows: maximumRows)
         if inserts { insertAll() }
     }
 

@@ -18,9 +18,9 @@ import VectorIndex
 
     static func kernels(of set: UnsafePointer<shoal_kernels>) -> [Kernel] {
         [
-            Kernel(pair: set.pointee.dot, rows: set.pointee.dot_rows) { -$0 * $1 },
-            Kernel(pair: set.pointee.squared_l2, rows: set.pointee.squared_l2_rows) { ($0 - $1) * ($0 - $1) },
-            Kernel(pair: set.pointee.l1, rows: set.pointee.l1_rows) { abs($0 - $1) },
+            Kernel(pair: set.pointee.dot, rows: set.pointee.float32.dot) { -$0 * $1 },
+            Kernel(pair: set.pointee.squared_l2, rows: set.pointee.float32.squared_l2) { ($0 - $1) * ($0 - $1) },
+            Kernel(pair: set.pointee.l1, rows: set.pointee.float32.l1) { abs($0 - $1) },
         ]
     }
 

@@ -1,3 +1,4 @@
+import DataModel
 import Testing
 import VectorIndex
 
@@ -14,12 +15,14 @@ import VectorIndex
         ) throws {
             let original = fixture.graph
             graph = try HNSWGraph(
-                parameters: original.parameters, metric: original.metric, dimension: original.dimension,
-                vectors: fixture.vectors, maximumRows: original.nodes.maximumRows)
-            let columns = [
+                parameters: original.parameters, raw: fixture.raw, quantization: original.quantization,
+                maximumRows: original.nodes.maximumRows)
+            if let codebook = original.bitCodebook { try graph.restore(codebook) }
+            var columns = [
                 (original.levelZeroLinks, graph.levelZeroLinks), (original.nodes, graph.nodes),
                 (original.upperLinks, graph.upperLinks),
             ]
+            if let codes = original.codeColumn, let restored = graph.codeColumn { columns.append((codes, restored)) }
             let saved = original.withInsertionsPaused { (original.state, columns.map { $0.0.freezeDirty() }) }
             for ((source, target), blocks) in zip(columns, saved.1) {
                 for block in blocks {
@@ -37,8 +40,9 @@ import VectorIndex
         deinit { for copy in copies { copy.deallocate() } }
     }
 
-    @Test func aRestoredGraphGivesIdenticalResults() throws {
-        let fixture = try Fixture()
+    @Test(arguments: Quantization.allCases)
+    func aRestoredGraphGivesIdenticalResults(quantization: Quantization) throws {
+        let fixture = try Fixture(quantization: quantization)
         let restored = try Restored(fixture)
         #expect(restored.graph.state == fixture.graph.state)
         for query in fixture.queries {
@@ -80,8 +84,7 @@ import VectorIndex
             #expect(throws: VectorIndexError.self) { try Restored(fixture, state: state) }
         }
         let bare = try HNSWGraph(
-            parameters: fixture.graph.parameters, metric: fixture.metric, dimension: fixture.dimension,
-            vectors: fixture.vectors, maximumRows: 500)
+            parameters: fixture.graph.parameters, raw: fixture.raw, quantization: .none, maximumRows: 500)
         #expect(throws: VectorIndexError.damaged(reason: "block 0 of the level-0 links is missing")) {
             try bare.restore(good)
         }

@@ -101,14 +101,10 @@ import VectorIndex
 
     @Test func equalVectorsAllStayReachable() throws {
         let dimension = 8
-        let vectors = try Column(rowBytes: dimension * 4, maximumRows: 600)
-        for slot in 0..<UInt32(600) {
-            let row = [Float](repeating: 1, count: dimension)
-            vectors.writableRow(slot).copyMemory(from: row, byteCount: dimension * 4)
-        }
+        let raw = try RawRows(dimension: dimension, datatype: .float32, distance: .euclid, maximumRows: 600)
+        for slot in 0..<UInt32(600) { raw.write([Float](repeating: 1, count: dimension), at: slot) }
         let graph = try HNSWGraph(
-            parameters: .init(m: 8, efConstruct: 64), metric: .squaredEuclid, dimension: dimension, vectors: vectors,
-            maximumRows: 600)
+            parameters: .init(m: 8, efConstruct: 64), raw: raw, quantization: .none, maximumRows: 600)
         while graph.insertNext(below: 600) != nil {}
         let query = [Float](repeating: 1, count: dimension)
         let found = graph.search(query: query, k: 100, ef: 100, visibleRows: 600, deleted: .none)
@@ -116,12 +112,12 @@ import VectorIndex
         #expect(found.allSatisfy { $0.distance == 0 })
     }
 
-    @Test func vectorsThatAreNotNumbersDoNotStopSearches() throws {
-        let fixture = try Fixture(count: 1_000, inserts: false)
+    @Test(arguments: Quantization.allCases)
+    func vectorsThatAreNotNumbersDoNotStopSearches(quantization: Quantization) throws {
+        let fixture = try Fixture(count: 1_000, inserts: false, quantization: quantization)
         for slot in stride(from: UInt32(0), to: 1_000, by: 10) {
             let value: Float = slot % 20 == 0 ? .nan : .infinity
-            fixture.vectors.writableRow(slot).copyMemory(
-                from: [Float](repeating: value, count: fixture.dimension), byteCount: fixture.dimension * 4)
+            fixture.raw.write([Float](repeating: value, count: fixture.dimension), at: slot)
         }
         fixture.insertAll()
         #expect(fixture.graph.count == 1_000)

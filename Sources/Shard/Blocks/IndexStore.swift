@@ -20,8 +20,9 @@ struct IndexStore: Sendable {
     func restore(_ graph: HNSWGraph, space: Int, _ transaction: borrowing ReadTransaction) throws {
         guard let bytes = try transaction.get(Self.metaKey(space), in: meta) else { return }
         let stored = try StoredGraph(decoding: bytes)
+        if let codebook = stored.codebook { try graph.restore(codebook) }
         for column in GraphColumn.allCases {
-            let target = graph.column(column)
+            guard let target = graph.column(column) else { continue }
             let rows = column == .upperLinks ? stored.state.upperRows : stored.state.count
             try map(target, space: space, column: column, blocks: blockCount(Int(rows)), transaction)
         }
@@ -51,7 +52,7 @@ struct IndexStore: Sendable {
                     let key = Format.indexBlockKey(space: change.space, column: block.column, block: block.frozen.number)
                     try BlockValue.put(rows, at: key, in: blocks, transaction)
                 }
-                let stored = StoredGraph(state: change.state)
+                let stored = StoredGraph(state: change.state, codebook: change.codebook)
                 try transaction.put(stored.encoded(), at: Self.metaKey(change.space), in: meta)
             }
         }
@@ -87,24 +88,25 @@ struct GraphChanges {
 
     let space: Int
     let state: HNSWGraph.State
+    let codebook: BitCodebook?
     let blocks: [Block]
 
     /// Freezes what inserts changed since the last checkpoint. Inserts wait meanwhile: only pointers move.
     init(freezing graph: HNSWGraph, space: Int) {
         self.space = space
-        (state, blocks) = graph.withInsertionsPaused {
+        (state, codebook, blocks) = graph.withInsertionsPaused {
             let blocks = GraphColumn.allCases.flatMap { column in
-                let target = graph.column(column)
+                guard let target = graph.column(column) else { return [Block]() }
                 return target.freezeDirty().map { Block(column: column, frozen: $0, byteCount: target.blockBytes) }
             }
-            return (graph.state, blocks)
+            return (graph.state, graph.bitCodebook, blocks)
         }
     }
 
     /// Gives the blocks back to the overlay after a checkpoint that failed.
     func thaw(_ graph: HNSWGraph) {
         for column in GraphColumn.allCases {
-            graph.column(column).thaw(blocks.filter { $0.column == column }.map(\.frozen))
+            graph.column(column)?.thaw(blocks.filter { $0.column == column }.map(\.frozen))
         }
     }
 }
@@ -112,8 +114,12 @@ struct GraphChanges {
 /// A graph's books in `meta`.
 private struct StoredGraph: BinaryCodable {
     var state: HNSWGraph.State
+    var codebook: BitCodebook?
 
-    init(state: HNSWGraph.State) { self.state = state }
+    init(state: HNSWGraph.State, codebook: BitCodebook?) {
+        self.state = state
+        self.codebook = codebook
+    }
 
     func encode(to writer: inout BinaryWriter) {
         writer.write(Format.version)
@@ -121,6 +127,11 @@ private struct StoredGraph: BinaryCodable {
         writer.write(state.entryPoint) { $0.write($1) }
         writer.write(UInt32(state.maximumLevel))
         writer.write(state.upperRows)
+        writer.write(codebook) { writer, codebook in
+            writer.write(codebook.centre)
+            writer.write(codebook.seed)
+            writer.write(codebook.trainedRows)
+        }
     }
 
     init(from reader: inout BinaryReader) throws(BinaryFormatError) {
@@ -133,15 +144,21 @@ private struct StoredGraph: BinaryCodable {
             entryPoint: try reader.readOptional { (reader) throws(BinaryFormatError) in try reader.readInteger() },
             maximumLevel: Int(try reader.readInteger(as: UInt32.self)),
             upperRows: try reader.readInteger())
+        codebook = try reader.readOptional { (reader) throws(BinaryFormatError) in
+            BitCodebook(
+                centre: try reader.readFloats(), seed: try reader.readInteger(), trainedRows: try reader.readInteger())
+        }
     }
 }
 
 extension HNSWGraph {
-    func column(_ column: GraphColumn) -> Column {
+    /// Nil for codes where there are none.
+    func column(_ column: GraphColumn) -> Column? {
         switch column {
         case .levelZeroLinks: levelZeroLinks
         case .nodes: nodes
         case .upperLinks: upperLinks
+        case .codes: codeColumn
         }
     }
 }

@@ -8,36 +8,26 @@ internal import VectorIndex
 /// good until the environment is closed.
 struct VectorRows: Sendable {
     let space: Int
-    let dimension: Int
-    let column: Column
-    private let normalises: Bool
+    let raw: RawRows
+    var column: Column { raw.column }
 
     init(space: Int, schema: VectorSpace, maximumRows: Int) throws {
         self.space = space
-        dimension = schema.dimension
-        normalises = schema.distance.normalisesVectors
-        column = try Column(rowBytes: schema.dimension * MemoryLayout<Float>.stride, maximumRows: maximumRows)
+        raw = try RawRows(
+            dimension: schema.dimension, datatype: schema.datatype, distance: schema.distance, maximumRows: maximumRows)
     }
 
     /// The vector of a slot that was committed.
-    func values(at slot: UInt32) -> [Float]? {
-        column.row(slot).map {
-            Array(UnsafeBufferPointer(start: $0.assumingMemoryBound(to: Float.self), count: dimension))
-        }
-    }
+    func values(at slot: UInt32) -> [Float]? { raw.values(at: slot) }
 
     /// Puts a vector into a row that no reader knows of yet; nil leaves zeros. By the writer alone.
     func write(_ values: [Float]?, at slot: UInt32) {
-        let row = column.writableRow(slot).assumingMemoryBound(to: Float.self)
-        guard let values, values.count == dimension else {
+        guard let values, values.count == raw.dimension else {
             // What a failed commit wrote here must not stay.
-            row.update(repeating: 0, count: dimension)
+            raw.write(nil, at: slot)
             return
         }
-        values.withUnsafeBufferPointer { source in
-            if let base = source.baseAddress { row.update(from: base, count: dimension) }
-        }
-        if normalises { _ = normalise(row, dimension: dimension) }
+        values.withUnsafeBufferPointer { raw.write($0.baseAddress, at: slot) }
     }
 
     /// Stores a block whose 256 rows are all given out. By the writer alone, within its transaction.

@@ -57,6 +57,8 @@ extension ShardGeneration {
         _ = checkpointing.withLockIfAvailable { last in
             do {
                 try storeGraphs()
+                // Here, since no checkpoint may hold blocks of the codes that this replaces; the next one stores the new.
+                for graph in graphs where graph.codesHaveDrifted { try graph.retrainCodes() }
             } catch {
                 logger.error("a checkpoint failed", metadata: ["shard": "\(files.folder)", "error": "\(error)"])
             }
@@ -79,14 +81,14 @@ extension ShardGeneration {
             for change in changes {
                 for block in change.blocks {
                     let mapped = try index.rows(of: block, space: change.space, transaction)
-                    _ = graphs[change.space].column(block.column).replace(block.frozen, with: mapped)
+                    _ = graphs[change.space].column(block.column)?.replace(block.frozen, with: mapped)
                 }
             }
         }
         var garbage: [any Sendable] = []
         for graph in graphs {
             for column in GraphColumn.allCases {
-                if let retired = graph.column(column).takeRetired() { garbage.append(retired) }
+                if let retired = graph.column(column)?.takeRetired() { garbage.append(retired) }
             }
         }
         current.withLock { current in

@@ -105,8 +105,7 @@ extension ShardGeneration {
         let graphs = try schema.spaces.enumerated().map { number, space in
             try HNSWGraph(
                 parameters: .init(m: space.hnsw.m, efConstruct: space.hnsw.efConstruct, seed: UInt64(number)),
-                metric: Metric(space.distance), dimension: space.dimension, vectors: vectors[number].column,
-                maximumRows: Limits.rowsPerShard)
+                raw: vectors[number].raw, quantization: space.effectiveQuantization, maximumRows: Limits.rowsPerShard)
         }
         try index.environment.read { transaction in
             for (number, graph) in graphs.enumerated() { try index.restore(graph, space: number, transaction) }

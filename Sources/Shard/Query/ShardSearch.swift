@@ -51,7 +51,8 @@ struct ShardSearch {
             let indexed = min(graph.count, view.slotCount)
             let ef = max(request.ef ?? SearchRequest.defaultEf, candidates)
             let found = graph.search(
-                query: query, k: candidates, ef: ef, visibleRows: indexed, deleted: deleted.rows)
+                query: query, k: candidates, ef: ef, quantization: request.quantization, visibleRows: indexed,
+                deleted: deleted.rows)
             guard indexed < view.slotCount else { return found }
             let scanned = graph.scan(
                 query: query, k: candidates, rows: indexed..<view.slotCount, deleted: deleted.rows)
