@@ -56,7 +56,7 @@ let package = Package(
         target("DataModel", ["CXXHash"]),
         target("LMDB", ["CLMDB"]),
         target("VectorIndex", ["CKernels", "DataModel"]),
-        target("Shard", ["DataModel", "LMDB", "VectorIndex", "CXXHash", logging]),
+        target("Shard", ["DataModel", "LMDB", "VectorIndex", "CXXHash", "CSimdJSON", logging]),
         target("Cluster", ["DataModel", "LMDB", "CLMDB", logging]),
         target("RPC", ["DataModel", "CXXHash", logging] + nio),
         target("Coordinator", ["DataModel", "Cluster", "RPC", logging, metrics]),

@@ -38,6 +38,8 @@ package indirect enum FilterCondition: Sendable, Equatable {
     /// The path leads to null.
     case isNull(PayloadPath)
     case hasID([PointID])
+    /// The point's id falls into the slice.
+    case slice(IDSlice)
     /// The point has a vector in the space of this name.
     case hasVector(String)
     /// Some object in the array at the path passes the filter by itself.
@@ -51,12 +53,14 @@ package enum FieldTest: Sendable, Equatable {
     case any([MatchValue])
     /// There is a value, and it is none of these.
     case except([MatchValue])
-    /// Contains each token of the text; an unindexed field is searched for the text as it is.
+    /// Contains each token of the text; an unindexed field is split into tokens as an index by default does.
     case text(String)
     /// Contains any token of the text.
     case textAny(String)
     /// Contains the tokens of the text in this order, one after the other.
     case phrase(String)
+    /// A string that starts with these bytes.
+    case prefix(String)
     case range(NumberRange)
     case datetimeRange(DatetimeRange)
     case geoBoundingBox(GeoBoundingBox)
