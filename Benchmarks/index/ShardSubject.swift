@@ -44,7 +44,9 @@ struct ShardSubject: Subject {
 
     func search(ef: Int) async throws -> Outcome {
         guard let shard else { return Outcome(seconds: .infinity, recall: 0) }
-        return isWhole ? try await searchWhole(shard, ef: ef) : dataset.measure(shard.graphs[0], ef: ef)
+        guard isWhole else { return dataset.measure(shard.graphs[0], ef: ef) }
+        // As a node's requests do: on the threads that search.
+        return try await withTaskExecutorPreference(runtime.searchExecutor) { try await searchWhole(shard, ef: ef) }
     }
 
     private func searchWhole(_ shard: Shard, ef: Int) async throws -> Outcome {

@@ -7,7 +7,9 @@ extension Coordinator {
     ) async throws(DatabaseError) -> [[ScoredPoint]] {
         metrics.countQueries(queries.count)
         return try await metrics.timing(metrics.queryTime) { () throws(DatabaseError) in
-            try await search(queries, in: collection, deadline: deadline)
+            try await withTaskExecutorPreference(queryExecutor) { () throws(DatabaseError) in
+                try await search(queries, in: collection, deadline: deadline)
+            }
         }
     }
 

@@ -16,6 +16,8 @@ package final class Coordinator: Database {
     let cache: ClusterStateCache
     let router: any ShardRouter
     let preference: ReplicaPreference
+    /// Where queries run; nil for Swift's own threads.
+    let queryExecutor: (any TaskExecutor)?
     let metrics = CoordinatorMetrics()
     let logger: Logger
     private let readiness: @Sendable () -> String?
@@ -23,14 +25,17 @@ package final class Coordinator: Database {
     /// - Parameters:
     ///   - node: this node.
     ///   - cache: loaded, and kept current by its owner.
+    ///   - queryExecutor: where queries run: on the threads that search, one needs no other thread for a shard of this node.
     ///   - readiness: why this node cannot take requests now; nil when it can.
     package init(
-        node: NodeID, cache: ClusterStateCache, router: any ShardRouter, logger: Logger,
+        node: NodeID, cache: ClusterStateCache, router: any ShardRouter,
+        queryExecutor: (any TaskExecutor)? = nil, logger: Logger,
         readiness: @escaping @Sendable () -> String? = { nil }
     ) {
         self.node = node
         self.cache = cache
         self.router = router
+        self.queryExecutor = queryExecutor
         self.logger = logger
         self.readiness = readiness
         preference = ReplicaPreference(localNode: node)

@@ -88,7 +88,8 @@ package final class Node: Service {
         let replicas = HostedReplicas(
             environment: replicaEnvironment(
                 cache: cache, lease: lease, folder: folder, runtime: runtime, peers: peers))
-        let server = RPCServer(identity: identity, replicas: replicas, logger: logger)
+        let server = RPCServer(
+            identity: identity, replicas: replicas, readExecutor: runtime.searchExecutor, logger: logger)
         do throws(NodeError) {
             let port = try await bind(server)
             let keeper = LeaseKeeper(
@@ -98,7 +99,8 @@ package final class Node: Service {
             try await keeper.join()
             let coordinator = Coordinator(
                 node: options.id, cache: cache,
-                router: NodeRouter(node: options.id, replicas: replicas, peers: peers), logger: logger,
+                router: NodeRouter(node: options.id, replicas: replicas, peers: peers),
+                queryExecutor: runtime.searchExecutor, logger: logger,
                 readiness: { lease.holds ? nil : "the node holds no lease" })
             let controller = ControllerLoop(node: options.id, cache: cache, keeper: keeper, logger: logger)
             let state = Running(

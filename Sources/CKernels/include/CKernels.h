@@ -116,6 +116,14 @@ static inline void shoal_store_release_u32(void *_Nonnull address, uint32_t valu
     __atomic_store_n((uint32_t *)address, value, __ATOMIC_RELEASE);
 }
 
+static inline uint64_t shoal_load_acquire_u64(const void *_Nonnull address) {
+    return __atomic_load_n((const uint64_t *)address, __ATOMIC_ACQUIRE);
+}
+
+static inline void shoal_store_release_u64(void *_Nonnull address, uint64_t value) {
+    __atomic_store_n((uint64_t *)address, value, __ATOMIC_RELEASE);
+}
+
 static inline uint8_t shoal_load_acquire_u8(const void *_Nonnull address) {
     return __atomic_load_n((const uint8_t *)address, __ATOMIC_ACQUIRE);
 }

@@ -14,6 +14,14 @@ enum Method: UInt8, Sendable, CaseIterable {
     case beginSnapshot = 18
     case receiveSnapshot = 19
     case finishSnapshot = 20
+
+    /// Whether a replica answers by itself, from what it has.
+    var isRead: Bool {
+        switch self {
+        case .search, .retrieve, .scroll, .count: true
+        default: false
+        }
+    }
 }
 
 /// The start of each request's body; the method's own arguments follow.

@@ -47,18 +47,21 @@ package final class RPCServer: Sendable {
 
     private let identity: NodeIdentity
     private let replicas: any ReplicaHost
+    private let readExecutor: (any TaskExecutor)?
     private let group: any EventLoopGroup
     private let security: any ChannelSecurity
     private let logger: Logger
     private let state = Mutex(State())
 
+    /// - Parameter readExecutor: where reads are performed; nil for Swift's own threads.
     package init(
-        identity: NodeIdentity, replicas: any ReplicaHost,
+        identity: NodeIdentity, replicas: any ReplicaHost, readExecutor: (any TaskExecutor)? = nil,
         group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton,
         security: any ChannelSecurity = PlainTCP(), logger: Logger
     ) {
         self.identity = identity
         self.replicas = replicas
+        self.readExecutor = readExecutor
         self.group = group
         self.security = security
         self.logger = logger
@@ -111,7 +114,8 @@ package final class RPCServer: Sendable {
             .childChannelInitializer { [self] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let connection = ServerConnection(
-                        server: identity, channel: channel, replicas: replicas, logger: logger)
+                        server: identity, channel: channel, replicas: replicas, readExecutor: readExecutor,
+                        logger: logger)
                     try security.secureServer(channel)
                     try channel.pipeline.syncOperations.addHandler(ServerChannelHandler(connection: connection))
                     try register(connection, of: channel)

@@ -14,12 +14,17 @@ final class ServerConnection: Sendable {
     private let state: Mutex<ServerState<Task<Void, Never>>>
     private let channel: any Channel
     private let dispatch: RequestDispatch
+    private let readExecutor: (any TaskExecutor)?
     private let logger: Logger
 
-    init(server: NodeIdentity, channel: any Channel, replicas: any ReplicaHost, logger: Logger) {
+    init(
+        server: NodeIdentity, channel: any Channel, replicas: any ReplicaHost, readExecutor: (any TaskExecutor)?,
+        logger: Logger
+    ) {
         state = Mutex(ServerState(server: server))
         self.channel = channel
         dispatch = RequestDispatch(replicas: replicas)
+        self.readExecutor = readExecutor
         var logger = logger
         logger[metadataKey: "remote"] = "\(channel.remoteAddress?.description ?? "unknown")"
         self.logger = logger
@@ -62,7 +67,10 @@ extension ServerConnection {
             return .goOn
         case .perform(let id, let method, let body, let deadline, let alarm):
             if let alarm { setAlarm(alarm) }
-            let work = Task { await perform(id: id, method: method, body: body, deadline: Deadline(deadline)) }
+            let executor = Method(rawValue: method)?.isRead == true ? readExecutor : nil
+            let work = Task(executorPreference: executor) {
+                await perform(id: id, method: method, body: body, deadline: Deadline(deadline))
+            }
             state.withLock { $0.attach(work, id: id) }
             return .goOn
         case .refuse(let frame, let reason):

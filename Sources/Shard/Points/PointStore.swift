@@ -11,6 +11,7 @@ struct PointStore: Sendable {
     let log: Table
     let vectors: Table
     let deletions: Table
+    private let payloadAddresses: PayloadAddresses
 
     init(folder: String, options: ShardOptions) throws {
         environment = try Environment.open(
@@ -19,6 +20,7 @@ struct PointStore: Sendable {
         let tables = try environment.openTables(Format.PointsTable.all)
         (meta, points, payloads) = (tables[0], tables[1], tables[2])
         (log, vectors, deletions) = (tables[3], tables[4], tables[5])
+        payloadAddresses = try PayloadAddresses(maximumRows: Limits.rowsPerShard)
     }
 
     /// Checks the stored schema against `schema`, or stores it in a new shard.
@@ -37,6 +39,19 @@ struct PointStore: Sendable {
             try transaction.put(bytes, at: Format.MetaKey.schema, in: meta)
             try transaction.put(PointsState().encoded(), at: Format.MetaKey.state, in: meta)
         }
+    }
+
+    /// The entry of `payloads` of a slot below `slotCount`, which the transaction sees all of.
+    @inline(__always)
+    func payloadRow(
+        at slot: UInt32, slotCount: UInt32, _ transaction: borrowing ReadTransaction
+    ) throws -> PayloadRow {
+        if let entry = payloadAddresses.entry(at: slot) { return try PayloadRow(entry) }
+        guard let entry = try transaction.get(slot, in: payloads) else {
+            throw ShardError.corrupted(reason: "row \(slot) has no entry in `payloads`")
+        }
+        payloadAddresses.note(entry, at: slot, slotCount: slotCount)
+        return try PayloadRow(entry)
     }
 
     func loadState(_ transaction: borrowing ReadTransaction) throws -> PointsState {

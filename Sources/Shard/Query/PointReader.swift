@@ -86,10 +86,8 @@ struct PointReader {
     private func record(
         at slot: UInt32, withPayload: Bool, withVectors: VectorSelector, _ transaction: borrowing ReadTransaction
     ) throws -> Record {
-        guard let value = try transaction.get(slot, in: store.payloads) else {
-            throw ShardError.corrupted(reason: "row \(slot) has no entry in `payloads`")
-        }
-        let row = try PayloadRow(value)
+        // A row of the view, or of a commit after it: the bound of the view is on the safe side.
+        let row = try store.payloadRow(at: slot, slotCount: view.slotCount, transaction)
         return Record(
             id: row.id, version: row.version, payload: withPayload ? row.payload : nil,
             vectors: withExtendedLifetime(view) { shard.vectors(at: slot, of: row.spaces, withVectors) })

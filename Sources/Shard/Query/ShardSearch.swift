@@ -32,7 +32,7 @@ struct ShardSearch {
             if schema.distance.normalisesVectors { _ = normalise(base, dimension: buffer.count) }
             return nearest(base, view)
         }
-        return try withExtendedLifetime(view) { try answers(neighbours) }
+        return try withExtendedLifetime(view) { try answers(neighbours, view) }
     }
 
     private var schema: VectorSpace { shard.schema.spaces[space] }
@@ -62,17 +62,15 @@ struct ShardSearch {
 
     /// Turns slots into points. Rows of replaced points stay in `payloads`, so a transaction that is younger than the view
     /// has all of them.
-    private func answers(_ neighbours: [Neighbour]) throws -> [ScoredPoint] {
+    private func answers(_ neighbours: [Neighbour], _ view: ReadView) throws -> [ScoredPoint] {
         try shard.store.environment.read { transaction in
             var answers: [ScoredPoint] = []
             answers.reserveCapacity(neighbours.count)
             for neighbour in neighbours where answers.count < request.limit {
                 let score = schema.distance.score(fromIndexDistance: neighbour.distance)
                 if let threshold = request.scoreThreshold, schema.distance.isNearer(threshold, than: score) { break }
-                guard let value = try transaction.get(neighbour.slot, in: shard.store.payloads) else {
-                    throw ShardError.corrupted(reason: "row \(neighbour.slot) has no entry in `payloads`")
-                }
-                let row = try PayloadRow(value)
+                let row = try shard.store.payloadRow(
+                    at: neighbour.slot, slotCount: view.slotCount, transaction)
                 if request.excluded.contains(row.id) { continue }
                 answers.append(ScoredPoint(record: record(row, slot: neighbour.slot), score: score))
             }

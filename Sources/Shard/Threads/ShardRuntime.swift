@@ -23,6 +23,9 @@ package final class ShardRuntime: Sendable {
         scheduleTick()
     }
 
+    /// Runs tasks on the threads that search.
+    package var searchExecutor: any TaskExecutor { search }
+
     /// Ends the threads when the jobs at hand are done. Shards must be closed first.
     package func shutdown() {
         isStopped.store(true, ordering: .releasing)

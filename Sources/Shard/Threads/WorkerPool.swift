@@ -5,17 +5,23 @@ internal import Glibc
 ///
 /// Searches run here and not on event loops or Swift's cooperative threads: a page fault may block them, and more of them
 /// at once than there are cores only makes each slower.
-final class WorkerPool: @unchecked Sendable {
+///
+/// Also an executor of tasks: one that prefers the pool does its searches without changing threads.
+final class WorkerPool: TaskExecutor, @unchecked Sendable {
     // Sendable: `jobs` and `isStopped` are read and written under `condition`.
     private let condition = NSCondition()
     private var jobs: [@Sendable () -> Void] = []
     private var firstJob = 0
     private var isStopped = false
+    /// Set, to anything but nil, in the pool's threads.
+    private var membership = pthread_key_t()
 
     /// - Parameter niceness: added to the threads' nice value; positive yields to others.
     init(name: String, threads: Int, niceness: Int32 = 0) {
+        pthread_key_create(&membership, nil)
         for number in 0..<threads {
             let thread = Thread { [self] in
+                pthread_setspecific(membership, Unmanaged.passUnretained(self).toOpaque())
                 if niceness > 0 { lowerPriority(by: niceness) }
                 runJobs()
             }
@@ -33,12 +39,23 @@ final class WorkerPool: @unchecked Sendable {
         condition.unlock()
     }
 
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        submit { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+    }
+
+    /// Whether the calling thread is one of the pool's.
+    private var isCurrent: Bool { pthread_getspecific(membership) != nil }
+
     /// Runs `body` on a thread of the pool.
     func run<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
-        await withCheckedContinuation { continuation in
+        if isCurrent { return body() }
+        return await withCheckedContinuation { continuation in
             submit { continuation.resume(returning: body()) }
         }
     }
+
+    deinit { pthread_key_delete(membership) }
 
     /// Lets the threads end when the jobs at hand are done.
     func stop() {
