@@ -69,7 +69,7 @@ extension ServerConnection {
             if let alarm { setAlarm(alarm) }
             let executor = Method(rawValue: method)?.isRead == true ? readExecutor : nil
             let work = Task(executorPreference: executor) {
-                await perform(id: id, method: method, body: body, deadline: Deadline(deadline))
+                await self.perform(id: id, method: method, body: body, deadline: Deadline(deadline))
             }
             state.withLock { $0.attach(work, id: id) }
             return .goOn
