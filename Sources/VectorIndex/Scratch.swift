@@ -11,6 +11,10 @@ struct Scratch {
     private(set) var distances: UnsafeMutablePointer<Float>
     var metCount = 0
     private var metCapacity: Int
+    /// Rows whose bits are set although they are not compared: a filter excludes them.
+    private(set) var excluded: UnsafeMutablePointer<Slot>
+    var excludedCount = 0
+    private var excludedCapacity: Int
     /// Rows to expand, nearest first.
     var candidates = KeyHeap(capacity: 1_024)
     /// The best rows, farthest first: keys are inverted.
@@ -23,12 +27,15 @@ struct Scratch {
         metCapacity = 4_096
         met = .allocate(capacity: metCapacity)
         distances = .allocate(capacity: metCapacity)
+        excludedCapacity = 4_096
+        excluded = .allocate(capacity: excludedCapacity)
     }
 
     func destroy() {
         visited.deallocate()
         met.deallocate()
         distances.deallocate()
+        excluded.deallocate()
         candidates.destroy()
         results.destroy()
     }
@@ -63,10 +70,36 @@ struct Scratch {
         distances = grownDistances
     }
 
+    /// Makes room for `additional` more rows in `excluded`.
+    @inline(__always)
+    mutating func reserveExcluded(_ additional: Int) {
+        if excludedCount &+ additional > excludedCapacity { growExcluded(by: additional) }
+    }
+
+    @inline(never)
+    private mutating func growExcluded(by additional: Int) {
+        excludedCapacity = max(excludedCapacity * 2, excludedCount + additional)
+        let grown = UnsafeMutablePointer<Slot>.allocate(capacity: excludedCapacity)
+        grown.moveInitialize(from: excluded, count: excludedCount)
+        excluded.deallocate()
+        excluded = grown
+    }
+
+    /// Sets the row's bit; false when it was set already. A row whose bit was not set goes into `met` or `excluded`.
+    @inline(__always)
+    func visit(_ slot: Slot) -> Bool {
+        let bit: UInt64 = 1 << UInt64(slot & 63)
+        let bits = visited[Int(slot >> 6)]
+        visited[Int(slot >> 6)] = bits | bit
+        return bits & bit == 0
+    }
+
     /// Forgets which rows were met.
     mutating func clearVisited() {
         for index in 0..<metCount { visited[Int(met[index] >> 6)] = 0 }
+        for index in 0..<excludedCount { visited[Int(excluded[index] >> 6)] = 0 }
         metCount = 0
+        excludedCount = 0
     }
 }
 

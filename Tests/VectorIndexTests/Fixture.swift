@@ -136,3 +136,21 @@ final class DeletedSet {
         try withExtendedLifetime(self) { try body(DeletedRows(chunks: chunks, chunkCount: chunkCount)) }
     }
 }
+
+/// A set of allowed rows in the form that searches borrow.
+struct AllowedSet {
+    var words: [UInt64]
+    let count: Int
+
+    init(rows: Int, isAllowed: (UInt32) -> Bool) {
+        words = Array(repeating: 0, count: rows / 64 + 1)
+        for row in 0..<UInt32(rows) where isAllowed(row) { words[Int(row >> 6)] |= 1 << UInt64(row & 63) }
+        count = words.reduce(0) { $0 + $1.nonzeroBitCount }
+    }
+
+    func withView<R>(_ body: (AllowedRows) throws -> R) rethrows -> R {
+        try words.withUnsafeBufferPointer { buffer in
+            try body(AllowedRows(words: buffer.baseAddress!, wordCount: buffer.count))
+        }
+    }
+}
