@@ -36,3 +36,18 @@ package struct PayloadIndexConfig: Sendable, Codable, Equatable {
         self.text = text
     }
 }
+
+/// How far one replica is with a payload index.
+package struct PayloadIndexStatus: Sendable, Equatable {
+    package var config: PayloadIndexConfig
+    /// The share of the rows that it holds, 0 ... 1; queries use it at 1.
+    package var progress: Double
+    /// Rows that have a value at the path, those included that a compaction has not yet removed.
+    package var points: UInt64
+
+    package init(config: PayloadIndexConfig, progress: Double, points: UInt64) {
+        self.config = config
+        self.progress = progress
+        self.points = points
+    }
+}

@@ -26,6 +26,8 @@ enum Format {
         static let deletions = "deletions"
         static let postings = "postings"
         static let all = [meta, points, payloads, log, vectors, deletions, postings]
+        /// A table of pairs, and not among `all`.
+        static let numbers = "numbers"
     }
 
     enum IndexTable {
@@ -38,6 +40,7 @@ enum Format {
         static let state = Array("state".utf8)
         static let schema = Array("schema".utf8)
         static let epochs = Array("epochs".utf8)
+        static let payloadIndexes = Array("payload indexes".utf8)
     }
 
     /// (space, block number), both big-endian.

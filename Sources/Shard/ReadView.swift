@@ -12,8 +12,10 @@ final class ReadView: @unchecked Sendable {
     let slotCount: UInt32
     let pointCount: UInt64
     let position: LogPosition
-    /// By space.
+    /// By space: rows without a vector there count as deleted. Behind the last space's, the rows that no point has.
     let deleted: [DeletedSet]
+    /// The rows that no point has (any more).
+    var dead: DeletedSet { deleted[deleted.count - 1] }
     /// Keeps the mapped link blocks; nil before the first checkpoint.
     let indexPin: PinnedRead?
 

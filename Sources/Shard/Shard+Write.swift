@@ -44,6 +44,8 @@ extension Shard {
             let (generation, retention) = state.withLock { ($0.generation, $0.retention) }
             generation.commit(group, retention: retention)
             if options.durability == .interval { scheduleSync() }
+            // However many writes come, an index that is being built goes on.
+            if isBuildingPayloadIndexes.load(ordering: .acquiring) { stepPayloadIndexes(reschedules: false) }
         }
     }
 

@@ -23,6 +23,7 @@ package final class Shard: Sendable {
     let state: Mutex<State>
     let isClosed = Atomic<Bool>(false)
     let isSyncScheduled = Atomic<Bool>(false)
+    let isBuildingPayloadIndexes = Atomic<Bool>(false)
 
     struct State {
         /// Replaced on the writer's queue only.
@@ -45,6 +46,7 @@ package final class Shard: Sendable {
         }
         runtime.register(shard)
         runtime.indexing.submit(shard.generation)
+        shard.continuePayloadIndexes()
         return shard
     }
 
@@ -95,7 +97,9 @@ extension Shard {
         return ReplicaStatus(
             position: view.position, points: view.pointCount, indexedRows: indexed,
             unindexedRows: UInt64(view.slotCount) - indexed,
-            diskBytes: generation.store.environment.usedBytes + generation.index.environment.usedBytes)
+            diskBytes: generation.store.environment.usedBytes + generation.index.environment.usedBytes,
+            // What cannot be read shows up where it is needed.
+            payloadIndexes: (try? payloadIndexes()) ?? [])
     }
 
     /// Log records after `sequence`, up to about `maxBytes`, at least one; none when there are none. Nil when the log does

@@ -89,6 +89,7 @@ extension ReplicaStatus: BinaryCodable {
         writer.write(indexedRows)
         writer.write(unindexedRows)
         writer.write(diskBytes)
+        writer.write(payloadIndexes) { $1.encode(to: &$0) }
     }
 
     package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
@@ -97,6 +98,9 @@ extension ReplicaStatus: BinaryCodable {
             points: try reader.readInteger(),
             indexedRows: try reader.readInteger(),
             unindexedRows: try reader.readInteger(),
-            diskBytes: try reader.readInteger())
+            diskBytes: try reader.readInteger(),
+            payloadIndexes: try reader.readArray { (reader) throws(BinaryFormatError) in
+                try PayloadIndexStatus(from: &reader)
+            })
     }
 }

@@ -47,6 +47,7 @@ final class LocalReplica: Sendable {
         var receiver: SnapshotReceiver?
         var liveNodes: Set<NodeID> = []
         var isHealing = false
+        var payloadIndexes = PayloadIndexState()
     }
 
     static let retryDelay: Duration = .milliseconds(500)
@@ -97,6 +98,7 @@ final class LocalReplica: Sendable {
             let isWanted = state.withLock { state in
                 guard case .opening = state.phase else { return false }
                 state.phase = .open(shard)
+                state.payloadIndexes.applied = nil
                 return true
             }
             guard isWanted else { return await shard.close() }
@@ -210,6 +212,7 @@ final class LocalReplica: Sendable {
             becomePrimary(record, live: live)
         }
         healIfNeeded(record)
+        reconcilePayloadIndexes(current)
     }
 
     private func becomePrimary(_ record: Stored<ShardRecord>, live: Set<NodeID>) {

@@ -10,9 +10,12 @@ extension ShardGeneration {
     /// - Parameter retention: the sequence after which a replica still needs the log.
     func commit(_ group: [WriteQueue.Entry], retention: SequenceNumber?) {
         let (state, epochs, view) = current.withLock { ($0.state, $0.epochs, $0.view) }
-        var commit = GroupCommit(
-            store: store, schema: schema, vectors: vectors, state: state, epochs: epochs, deleted: view.deleted)
         do {
+            // The catalog changes on this queue only.
+            let payloadIndexes = try store.environment.read { try store.loadPayloadIndexes($0) }
+            var commit = GroupCommit(
+                store: store, schema: schema, vectors: vectors, state: state, epochs: epochs, deleted: view.deleted,
+                payloadIndexes: payloadIndexes)
             let answers = try store.environment.write { transaction in
                 let answers = try group.map { try Self.perform($0.request, in: &commit, transaction) }
                 try commit.trimLog(needed: retention, options: options, transaction)

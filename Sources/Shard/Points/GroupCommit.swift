@@ -10,12 +10,14 @@ struct GroupCommit {
     private(set) var state: PointsState
     private(set) var epochs: EpochHistory
     private var epochsChanged = false
+    /// By space, then the rows that no point has.
     private var deleted: [DeletedSet.Editor]
+    private var indexer: PayloadIndexer
     private let firstUnstoredBlock: Int
 
     init(
         store: PointStore, schema: ShardSchema, vectors: [VectorRows], state: PointsState, epochs: EpochHistory,
-        deleted: [DeletedSet]
+        deleted: [DeletedSet], payloadIndexes: PayloadIndexCatalog
     ) {
         self.store = store
         self.schema = schema
@@ -23,6 +25,7 @@ struct GroupCommit {
         self.state = state
         self.epochs = epochs
         self.deleted = deleted.map { DeletedSet.Editor($0) }
+        indexer = PayloadIndexer(payloadIndexes.entries.filter(\.isMaintained))
         firstUnstoredBlock = Int(state.storedRows) / Format.rowsPerBlock
     }
 
@@ -81,6 +84,7 @@ struct GroupCommit {
         let row = PayloadRow.bytes(id: point.id, version: version, spaces: spaces, payload: point.payload)
         try transaction.put(row, at: slot, in: store.payloads, appends: true)
         try transaction.put(PointLocation(slot: slot, version: version).bytes, at: key, in: store.points)
+        try point.payload.json.withUnsafeBytes { try indexer.add($0, slot: slot) }
         state.slotCount += 1
         if Int(state.slotCount) % Format.rowsPerBlock == 0 {
             for rows in vectors {
@@ -135,6 +139,7 @@ struct GroupCommit {
                     bytes, at: Format.vectorBlockKey(space: space, block: chunk), in: store.deletions)
             }
         }
+        try indexer.batch.write(to: store, transaction)
         try transaction.put(state.encoded(), at: Format.MetaKey.state, in: store.meta)
         if epochsChanged { try transaction.put(epochs.encoded(), at: Format.MetaKey.epochs, in: store.meta) }
     }

@@ -11,6 +11,8 @@ struct PointStore: Sendable {
     let log: Table
     let vectors: Table
     let deletions: Table
+    let postings: Table
+    let numbers: PairTable
     private let payloadAddresses: PayloadAddresses
 
     init(folder: String, options: ShardOptions) throws {
@@ -19,7 +21,8 @@ struct PointStore: Sendable {
             options: .init(mapSizeBytes: options.pointsMapBytes, syncsCommits: options.durability == .commit))
         let tables = try environment.openTables(Format.PointsTable.all)
         (meta, points, payloads) = (tables[0], tables[1], tables[2])
-        (log, vectors, deletions) = (tables[3], tables[4], tables[5])
+        (log, vectors, deletions, postings) = (tables[3], tables[4], tables[5], tables[6])
+        numbers = try environment.openPairTable(Format.PointsTable.numbers, width: NumberPair.byteCount)
         payloadAddresses = try PayloadAddresses(maximumRows: Limits.rowsPerShard)
     }
 
@@ -63,6 +66,15 @@ struct PointStore: Sendable {
 
     func loadEpochs(_ transaction: borrowing ReadTransaction) throws -> EpochHistory {
         try transaction.get(Format.MetaKey.epochs, in: meta).map { try EpochHistory(decoding: $0) } ?? EpochHistory()
+    }
+
+    func loadPayloadIndexes(_ transaction: borrowing some Transaction & ~Copyable) throws -> PayloadIndexCatalog {
+        let bytes = try transaction.get(Format.MetaKey.payloadIndexes, in: meta)
+        return try bytes.map { try PayloadIndexCatalog(decoding: $0) } ?? PayloadIndexCatalog()
+    }
+
+    func save(_ catalog: PayloadIndexCatalog, _ transaction: borrowing WriteTransaction) throws {
+        try transaction.put(catalog.encoded(), at: Format.MetaKey.payloadIndexes, in: meta)
     }
 
     /// The deletions of one space.

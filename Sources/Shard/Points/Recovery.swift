@@ -5,6 +5,7 @@ internal import LMDB
 struct Recovery {
     let state: PointsState
     let epochs: EpochHistory
+    /// By space, then the rows that are dead in all of them.
     let deleted: [DeletedSet]
     let vectors: [VectorRows]
 
@@ -20,9 +21,33 @@ struct Recovery {
                     count: Int(state.storedRows) / Format.rowsPerBlock, from: store.vectors, transaction)
             }
             try Self.replayTail(store, schema, state, into: vectors, transaction)
-            let deleted = try schema.spaces.indices.map { try store.loadDeletions(space: $0, transaction) }
+            var deleted = try schema.spaces.indices.map { try store.loadDeletions(space: $0, transaction) }
+            deleted.append(try Self.deadRows(store, schema, state, transaction))
             return (state, try store.loadEpochs(transaction), deleted)
         }
+    }
+
+    /// The rows that no point has. Shards of before payload indexes did not store them: they are what `points` leaves out.
+    private static func deadRows(
+        _ store: PointStore, _ schema: ShardSchema, _ state: PointsState, _ transaction: borrowing ReadTransaction
+    ) throws -> DeletedSet {
+        let stored = try store.loadDeletions(space: schema.spaces.count, transaction)
+        if stored.count == Int(state.slotCount) - Int(state.pointCount) { return stored }
+        var live = RowBitmap.Builder()
+        try transaction.withCursor(in: store.points) { cursor in
+            var entry = try cursor.first()
+            while let (_, value) = entry {
+                let slot = try PointLocation(value).slot
+                guard slot < state.slotCount else {
+                    throw ShardError.corrupted(reason: "a point is in row \(slot) of \(state.slotCount)")
+                }
+                live.insert(slot)
+                entry = try cursor.next()
+            }
+        }
+        var editor = DeletedSet.Editor(.empty)
+        RowBitmap(prefix: state.slotCount).subtracting(live.finished()).forEach { editor.insert($0) }
+        return editor.finished()
     }
 
     /// Fills the rows of the unfinished block.

@@ -29,6 +29,16 @@ package struct RowBitmap: Sendable, Equatable {
         self = builder.finished()
     }
 
+    /// - Parameter words: bit `slot & 63` of word `slot >> 6` for each slot; whole chunks.
+    package init(words: [UInt64]) {
+        precondition(words.count % Container.wordCount == 0)
+        chunks = []
+        for number in 0..<words.count / Container.wordCount {
+            let first = number * Container.wordCount
+            append(Container(words: Array(words[first..<first + Container.wordCount])), number: UInt16(number))
+        }
+    }
+
     package var count: Int { chunks.reduce(0) { $0 + $1.container.count } }
     package var isEmpty: Bool { chunks.isEmpty }
 
@@ -120,6 +130,15 @@ extension RowBitmap {
         package mutating func insert(_ value: ContainerValue, chunk number: UInt16) {
             if Int(number) >= words.count || words[Int(number)].isEmpty { makeRoom(Int(number)) }
             words[Int(number)].withUnsafeMutableBufferPointer { value.insert(into: $0) }
+        }
+
+        /// Inserts words of 64 rows each, the first of which is word `first` of the slots'; they lie in one chunk.
+        package mutating func insert(_ others: UnsafeBufferPointer<UInt64>, atWord first: Int) {
+            let number = first / Container.wordCount
+            let offset = first % Container.wordCount
+            precondition(offset + others.count <= Container.wordCount)
+            if number >= words.count || words[number].isEmpty { makeRoom(number) }
+            for index in 0..<others.count { words[number][offset + index] |= others[index] }
         }
 
         @inline(never)

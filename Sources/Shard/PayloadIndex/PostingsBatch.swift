@@ -1,0 +1,65 @@
+internal import DataModel
+internal import LMDB
+
+/// What the writes of one transaction add to the payload indexes: gathered in memory, so that each container is read and
+/// written once.
+struct PostingsBatch {
+    /// A value of an index that keeps pairs, and the row that has it.
+    private struct Pair: Comparable {
+        let index: UInt16
+        let bits: UInt64
+        let slot: UInt32
+
+        static func < (lhs: Pair, rhs: Pair) -> Bool {
+            (lhs.index, lhs.bits, lhs.slot) < (rhs.index, rhs.bits, rhs.slot)
+        }
+    }
+
+    private var slots: [PostingKey: [UInt32]] = [:]
+    private var pairs: [Pair] = []
+
+    var isEmpty: Bool { slots.isEmpty && pairs.isEmpty }
+
+    /// Adds a row to those of a value; rows come in ascending order, and may come again.
+    mutating func insert(_ slot: UInt32, _ key: PostingKey) {
+        slots[key, default: []].append(slot)
+    }
+
+    mutating func insert(_ slot: UInt32, bits: UInt64, index: UInt16) {
+        pairs.append(Pair(index: index, bits: bits, slot: slot))
+    }
+
+    /// In the order of keys, so that LMDB goes through its pages once.
+    func write(to store: PointStore, _ transaction: borrowing WriteTransaction) throws {
+        for (key, slots) in slots.sorted(by: { $0.key.bytes.lexicographicallyPrecedes($1.key.bytes) }) {
+            var first = 0
+            while first < slots.count {
+                let chunk = slots[first] >> 16
+                let end = slots[first...].firstIndex { $0 >> 16 != chunk } ?? slots.count
+                try add(slots[first..<end], to: key.key(chunk: UInt16(chunk)), store, transaction)
+                first = end
+            }
+        }
+        for pair in pairs.sorted() {
+            try NumberPair.bytes(bits: pair.bits, slot: pair.slot).withUnsafeBytes { bytes in
+                try transaction.put(bytes, at: pair.index, in: store.numbers)
+            }
+        }
+    }
+
+    private func add(
+        _ slots: ArraySlice<UInt32>, to key: [UInt8], _ store: PointStore, _ transaction: borrowing WriteTransaction
+    ) throws {
+        var values: [UInt16] = []
+        values.reserveCapacity(slots.count)
+        for slot in slots {
+            let value = UInt16(truncatingIfNeeded: slot)
+            if values.last != value { values.append(value) }
+        }
+        var container = Container(ascending: values)
+        if let old = try transaction.get(key, in: store.postings) {
+            container = try ContainerValue(old).container.union(container)
+        }
+        try transaction.put(ContainerValue.bytes(container), at: key, in: store.postings)
+    }
+}
