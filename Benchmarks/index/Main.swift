@@ -4,17 +4,26 @@ internal import Foundation
 //
 //   build <m> <efConstruct>     inserts all rows with one thread
 //   search <ef>                 answers all queries, k = 10, with one thread
+//
+// With `filters` it answers these instead, for `Benchmarks/filters/measure.py`:
+//
+//   build <m> <efConstruct>                       writes all rows with two numbers each, and indexes the numbers
+//   filter <permille> random|near|far <queries>   as described at `FilterSubject.Place`
 
 @main
 enum IndexBenchmark {
     static func main() async throws {
         let arguments = CommandLine.arguments
-        guard arguments.count == 3, ["heap", "mapped", "shard"].contains(arguments[2]) else {
-            FileHandle.standardError.write(Data("usage: index-benchmark <data folder> heap|mapped|shard\n".utf8))
+        guard arguments.count == 3, ["heap", "mapped", "shard", "filters"].contains(arguments[2]) else {
+            FileHandle.standardError.write(Data("usage: index-benchmark <data folder> heap|mapped|shard|filters\n".utf8))
             exit(2)
         }
         let dataset = try Dataset(folder: arguments[1])
-        if arguments[2] == "heap" {
+        if arguments[2] == "filters" {
+            var subject = FilterSubject(dataset: dataset)
+            defer { subject.removeFiles() }
+            try await subject.answerCommands()
+        } else if arguments[2] == "heap" {
             try await answer(HeapSubject(dataset: dataset), queries: dataset.queryCount, rows: dataset.count)
         } else {
             let subject = ShardSubject(dataset: dataset, isWhole: arguments[2] == "shard")

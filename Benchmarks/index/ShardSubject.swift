@@ -57,7 +57,7 @@ struct ShardSubject: Subject {
             let request = SearchRequest(
                 space: "", vector: Array(dataset.queries[query * width..<(query + 1) * width]), limit: Dataset.k,
                 ef: ef, withPayload: true)
-            answers += try await shard.search([request], deadline: .after(.seconds(60)))
+            answers += try await shard.search([request], deadline: .after(.seconds(60))).map(\.points)
         }
         let seconds = Double(clock() - start) / Double(CLOCKS_PER_SEC)
         let ids = answers.map { answer in

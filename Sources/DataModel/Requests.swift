@@ -31,11 +31,13 @@ package struct SearchRequest: Sendable {
     package var excluded: [PointID]
     package var withPayload: Bool
     package var withVectors: VectorSelector
+    /// Whether the answer says how it was found.
+    package var profile: Bool
 
     package init(
         space: String, vector: [Float], limit: Int, scoreThreshold: Float? = nil, ef: Int? = nil, recall: Double? = nil,
         exact: Bool = false, quantization: QuantizationParameters = .init(), filter: Filter? = nil,
-        excluded: [PointID] = [], withPayload: Bool = false, withVectors: VectorSelector = .none
+        excluded: [PointID] = [], withPayload: Bool = false, withVectors: VectorSelector = .none, profile: Bool = false
     ) {
         self.space = space
         self.vector = vector
@@ -49,6 +51,7 @@ package struct SearchRequest: Sendable {
         self.excluded = excluded
         self.withPayload = withPayload
         self.withVectors = withVectors
+        self.profile = profile
     }
 }
 
@@ -108,14 +111,17 @@ package struct ReplicaStatus: Sendable, Equatable {
     package var unindexedRows: UInt64
     /// Bytes of both LMDB environments on disk.
     package var diskBytes: UInt64
+    package var payloadIndexes: [PayloadIndexStatus]
 
     package init(
-        position: LogPosition, points: UInt64, indexedRows: UInt64, unindexedRows: UInt64, diskBytes: UInt64
+        position: LogPosition, points: UInt64, indexedRows: UInt64, unindexedRows: UInt64, diskBytes: UInt64,
+        payloadIndexes: [PayloadIndexStatus] = []
     ) {
         self.position = position
         self.points = points
         self.indexedRows = indexedRows
         self.unindexedRows = unindexedRows
         self.diskBytes = diskBytes
+        self.payloadIndexes = payloadIndexes
     }
 }

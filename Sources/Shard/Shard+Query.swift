@@ -5,17 +5,18 @@ extension Shard {
     /// Answers each search, in order; results come best first.
     ///
     /// - Throws: `invalid` when a search contradicts the schema, `deadlineExceeded` when its turn came too late.
-    package func search(_ searches: [SearchRequest], deadline: Deadline) async throws(ShardError) -> [[ScoredPoint]] {
+    package func search(_ searches: [SearchRequest], deadline: Deadline) async throws(ShardError) -> [SearchAnswer] {
         if searches.count == 1 { return [try await onSearchThread(deadline) { try self.answer(searches[0]) }] }
         // Each on its own, so that a batch uses all cores.
-        var results = [Result<[ScoredPoint], ShardError>](repeating: .success([]), count: searches.count)
+        var results = [Result<SearchAnswer, ShardError>](
+            repeating: .success(SearchAnswer(points: [])), count: searches.count)
         await withTaskGroup(of: NumberedAnswer.self) { group in
             for (index, search) in searches.enumerated() {
                 group.addTask { await self.answer(number: index, to: search, deadline) }
             }
             for await answer in group { results[answer.number] = answer.result }
         }
-        var answers: [[ScoredPoint]] = []
+        var answers: [SearchAnswer] = []
         for result in results { answers.append(try result.get()) }
         return answers
     }
@@ -24,7 +25,7 @@ extension Shard {
     /// the number from the wrong place.
     private struct NumberedAnswer: Sendable {
         var number: Int
-        var result: Result<[ScoredPoint], ShardError>
+        var result: Result<SearchAnswer, ShardError>
     }
 
     private func answer(number: Int, to search: SearchRequest, _ deadline: Deadline) async -> NumberedAnswer {
@@ -57,7 +58,7 @@ extension Shard {
         try await generation.room.wait(until: deadline) { generation.unindexedRows }
     }
 
-    private func answer(_ request: SearchRequest) throws -> [ScoredPoint] {
+    private func answer(_ request: SearchRequest) throws -> SearchAnswer {
         try ShardSearch(generation, request).run()
     }
 

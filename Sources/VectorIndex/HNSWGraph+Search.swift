@@ -33,13 +33,13 @@ extension HNSWGraph {
     }
 
     /// How many of the candidates are compared again.
-    private func rescoredRows(k: Int, ef: Int, _ oversampling: Double?, _ codes: CodeRows) -> Int {
+    func rescoredRows(k: Int, ef: Int, _ oversampling: Double?, _ codes: CodeRows) -> Int {
         if let oversampling { return min(max(k, Int((Double(k) * oversampling).rounded(.up))), Int(Int32.max)) }
         // Codes of 8 bits only swap near neighbours; those of 1 bit order coarsely, so that all candidates count.
         return codes.canBuild ? k + k / 2 : max(k, ef)
     }
 
-    private func walk(
+    func walk(
         from entry: EntryPoint, query: UnsafeRawPointer, comparison: Comparison, ef: Int, count: Int,
         visibleRows: UInt32, deleted: DeletedRows
     ) -> [Neighbour] {

@@ -75,7 +75,7 @@ extension LayerWalk {
         scratch.excludedCount = excludedEnd
         scratch.metCount = end
         if end > start {
-            view.computeDistances(
+            comparison.computeDistances(
                 from: query, to: scratch.met + start, count: end &- start, into: scratch.distances + start)
         }
         return start..<end

@@ -85,7 +85,7 @@ extension Shard {
         let request = SearchRequest(
             space: space, vector: vector, limit: limit, scoreThreshold: threshold, exact: exact, excluded: excluded,
             withPayload: true, withVectors: .all)
-        return try await search([request], deadline: .after(soon))[0]
+        return try await search([request], deadline: .after(soon))[0].points
     }
 
     func all() async throws -> [Record] {

@@ -136,7 +136,7 @@ import Testing
         var requests = queries.map { SearchRequest(space: "", vector: $0, limit: 5) }
         let answers = try await shard.search(requests, deadline: .after(soon))
         for (query, answer) in zip(queries, answers) {
-            #expect(try await shard.nearest(query, limit: 5).map(\.record.id) == answer.map(\.record.id))
+            #expect(try await shard.nearest(query, limit: 5).map(\.record.id) == answer.points.map(\.record.id))
         }
         #expect(try await shard.search([], deadline: .after(soon)).isEmpty)
         requests[7].vector = [1]

@@ -8,7 +8,7 @@ extension LocalReplica: ShardService {
         _ searches: [SearchRequest], context: RequestContext
     ) async throws(ShardError) -> [[ScoredPoint]] {
         try await serving(context) { (shard) throws(ShardError) in
-            try await shard.search(searches, deadline: context.deadline)
+            try await shard.search(searches, deadline: context.deadline).map(\.points)
         }
     }
 

@@ -22,17 +22,31 @@ struct ShardSearch {
         self.space = space
     }
 
-    func run() throws -> [ScoredPoint] {
+    func run() throws -> SearchAnswer {
         // The view first: it keeps whatever pointer is read from the block tables after it.
         let view = shard.view
-        guard request.limit > 0 else { return [] }
+        guard request.limit > 0 else { return SearchAnswer(points: []) }
+        return try withExtendedLifetime(view) {
+            try shard.store.environment.read { transaction in
+                var profile = SearchProfile()
+                let neighbours = try withQuery { query in
+                    guard let filter = request.filter else { return nearest(query, view, &profile) }
+                    return try nearest(query, passing: filter, view, &profile, transaction)
+                }
+                let points = try answers(neighbours, view, transaction)
+                return SearchAnswer(points: points, profile: request.profile ? profile : nil)
+            }
+        }
+    }
+
+    /// Lends the query's vector as the index compares it.
+    private func withQuery(_ body: (UnsafePointer<Float>) throws -> [Neighbour]) rethrows -> [Neighbour] {
         var query = request.vector
-        let neighbours = query.withUnsafeMutableBufferPointer { buffer -> [Neighbour] in
+        return try query.withUnsafeMutableBufferPointer { buffer in
             guard let base = buffer.baseAddress else { return [] }
             if schema.distance.normalisesVectors { _ = normalise(base, dimension: buffer.count) }
-            return nearest(base, view)
+            return try body(base)
         }
-        return try withExtendedLifetime(view) { try answers(neighbours, view) }
     }
 
     private var schema: VectorSpace { shard.schema.spaces[space] }
@@ -40,12 +54,29 @@ struct ShardSearch {
     /// One more for each point that will be left out.
     private var candidates: Int { request.limit + request.excluded.count }
 
-    private func nearest(_ query: UnsafePointer<Float>, _ view: ReadView) -> [Neighbour] {
+    private func nearest(
+        _ query: UnsafePointer<Float>, passing filter: Filter, _ view: ReadView, _ profile: inout SearchProfile,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> [Neighbour] {
+        let planner = try FilterPlanner(store: shard.store, schema: shard.schema, view: view, transaction)
+        let ranked = RankedSearch(
+            graph: shard.graphs[space], query: query, view: view, deleted: view.deleted[space],
+            ef: request.ef ?? SearchRequest.defaultEf, quantization: request.quantization, isExact: request.exact)
+        var search = FilteredSearch(try planner.plan(filter, transaction), store: shard.store, search: ranked)
+        defer { profile = search.profile }
+        return try search.nearest(candidates, transaction)
+    }
+
+    private func nearest(
+        _ query: UnsafePointer<Float>, _ view: ReadView, _ profile: inout SearchProfile
+    ) -> [Neighbour] {
         let graph = shard.graphs[space]
         let deleted = view.deleted[space]
         return withExtendedLifetime(deleted) {
             let live = Int(view.slotCount) - deleted.count
             if request.exact || live <= schema.hnsw.exactScanRows {
+                profile.strategy = .scan
+                profile.comparisons = live
                 return graph.scan(query: query, k: candidates, rows: 0..<view.slotCount, deleted: deleted.rows)
             }
             let indexed = min(graph.count, view.slotCount)
@@ -62,20 +93,19 @@ struct ShardSearch {
 
     /// Turns slots into points. Rows of replaced points stay in `payloads`, so a transaction that is younger than the view
     /// has all of them.
-    private func answers(_ neighbours: [Neighbour], _ view: ReadView) throws -> [ScoredPoint] {
-        try shard.store.environment.read { transaction in
-            var answers: [ScoredPoint] = []
-            answers.reserveCapacity(neighbours.count)
-            for neighbour in neighbours where answers.count < request.limit {
-                let score = schema.distance.score(fromIndexDistance: neighbour.distance)
-                if let threshold = request.scoreThreshold, schema.distance.isNearer(threshold, than: score) { break }
-                let row = try shard.store.payloadRow(
-                    at: neighbour.slot, slotCount: view.slotCount, transaction)
-                if request.excluded.contains(row.id) { continue }
-                answers.append(ScoredPoint(record: record(row, slot: neighbour.slot), score: score))
-            }
-            return answers
+    private func answers(
+        _ neighbours: [Neighbour], _ view: ReadView, _ transaction: borrowing ReadTransaction
+    ) throws -> [ScoredPoint] {
+        var answers: [ScoredPoint] = []
+        answers.reserveCapacity(neighbours.count)
+        for neighbour in neighbours where answers.count < request.limit {
+            let score = schema.distance.score(fromIndexDistance: neighbour.distance)
+            if let threshold = request.scoreThreshold, schema.distance.isNearer(threshold, than: score) { break }
+            let row = try shard.store.payloadRow(at: neighbour.slot, slotCount: view.slotCount, transaction)
+            if request.excluded.contains(row.id) { continue }
+            answers.append(ScoredPoint(record: record(row, slot: neighbour.slot), score: score))
         }
+        return answers
     }
 
     private func record(_ row: PayloadRow, slot: UInt32) -> Record {

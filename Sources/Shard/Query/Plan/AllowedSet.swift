@@ -1,0 +1,74 @@
+internal import VectorIndex
+
+/// The rows that a search may return, as plain bits: what the loops test.
+final class AllowedSet {
+    private let words: UnsafeMutablePointer<UInt64>
+    private let wordCount: Int
+    let count: Int
+
+    /// The rows of `bitmap` below `slotCount` that are not deleted.
+    init(_ bitmap: RowBitmap, without deleted: DeletedSet, slotCount: UInt32) {
+        wordCount = (Int(slotCount) + 63) / 64
+        words = .allocate(capacity: max(wordCount, 1))
+        words.initialize(repeating: 0, count: max(wordCount, 1))
+        for chunk in bitmap.chunks {
+            let first = Int(chunk.number) * Container.wordCount
+            let end = min(first + Container.wordCount, wordCount)
+            guard first < end else { break }
+            switch chunk.container {
+            case .array(let values):
+                for value in values where first + Int(value >> 6) < end {
+                    words[first + Int(value >> 6)] |= 1 << UInt64(value & 63)
+                }
+            case .bits(let bits, _):
+                for index in first..<end { words[index] = bits[index - first] }
+            }
+        }
+        for (number, chunk) in deleted.chunks.enumerated() {
+            guard let chunk else { continue }
+            let first = number * DeletedSet.Chunk.wordCount
+            for index in first..<max(first, min(first + DeletedSet.Chunk.wordCount, wordCount)) {
+                words[index] &= ~chunk.words[index - first]
+            }
+        }
+        if slotCount % 64 != 0 { words[wordCount - 1] &= 1 << UInt64(slotCount % 64) - 1 }
+        var count = 0
+        for index in 0..<wordCount { count += words[index].nonzeroBitCount }
+        self.count = count
+    }
+
+    deinit { words.deallocate() }
+
+    /// The set as the index reads it. Valid while the set lives.
+    var rows: AllowedRows { AllowedRows(words: UnsafePointer(words), wordCount: wordCount) }
+
+    func contains(_ slot: UInt32) -> Bool { rows.contains(slot) }
+
+    /// The rows in `range`, ascending.
+    func slots(in range: Range<UInt32>) -> [UInt32] {
+        var slots: [UInt32] = []
+        guard !range.isEmpty else { return slots }
+        for index in Int(range.lowerBound >> 6)..<min(Int((range.upperBound - 1) >> 6) + 1, wordCount) {
+            var word = words[index]
+            while word != 0 {
+                let slot = UInt32(index << 6 | word.trailingZeroBitCount)
+                if range.contains(slot) { slots.append(slot) }
+                word &= word &- 1
+            }
+        }
+        return slots
+    }
+}
+
+extension DeletedSet {
+    /// The same set in the form that filters are computed with.
+    var bitmap: RowBitmap {
+        var builder = RowBitmap.Builder()
+        for (number, chunk) in chunks.enumerated() {
+            guard let chunk else { continue }
+            let words = UnsafeBufferPointer(start: chunk.words, count: Chunk.wordCount)
+            builder.insert(words, atWord: number * Chunk.wordCount)
+        }
+        return builder.finished()
+    }
+}
