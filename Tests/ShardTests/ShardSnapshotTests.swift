@@ -38,6 +38,8 @@ import Testing
             #expect(try await eventually { shard.unindexedRows == 0 })
             await shard.close()
         }
+        // What is open is not read from the disk again.
+        #expect(try await eventually { !Shard.isOpen(folder: fixture.folder + "/shard") })
         try Data("no LMDB file".utf8).write(to: URL(filePath: fixture.folder + "/shard/generation-1/index/data.mdb"))
         do {
             let shard = try fixture.open()
@@ -46,6 +48,8 @@ import Testing
             #expect(try await eventually { shard.unindexedRows == 0 })
             await shard.close()
         }
+        // What is open is not read from the disk again.
+        #expect(try await eventually { !Shard.isOpen(folder: fixture.folder + "/shard") })
         try Data("no LMDB file".utf8).write(to: URL(filePath: fixture.folder + "/shard/generation-1/points/data.mdb"))
         #expect(throws: ShardError.self) { try fixture.open() }
     }
