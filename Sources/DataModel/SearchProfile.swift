@@ -25,6 +25,12 @@ package struct SearchProfile: Sendable, Equatable {
     package var checkedPayloads: Int
     /// Rows that were scored again with raw vectors.
     package var rescoredRows: Int
+    /// The size of the candidate list that the search was given, or chose for a target recall.
+    package var ef: Int?
+    /// What the shard expects of that, for a target recall; nil while it has not seen enough queries to tell.
+    package var expectedRecall: Double?
+    /// How many queries it was measured on.
+    package var sampledQueries: Int?
 
     package init(
         strategy: Strategy = .graph, possibleRows: Int? = nil, certainRows: Int? = nil, estimatedRows: Int? = nil,

@@ -36,11 +36,13 @@ package struct ShardOptions: Sendable, Equatable {
     package var retainedLogBytes: Int
     /// Log that is kept at most for a replica that is known to need it; one that is further behind gets a snapshot.
     package var maximumPinnedLogBytes: Int
+    /// The least time between two queries that are compared with exact answers, to learn what recall an effort gives.
+    package var recallInterval: Duration
 
     package init(
         durability: Durability = .commit, syncInterval: Duration = .seconds(1), pointsMapBytes: Int = 64 << 30,
         indexMapBytes: Int = 16 << 30, maximumUnindexedRows: Int = 20_000, retainedLogBytes: Int = 64 << 20,
-        maximumPinnedLogBytes: Int = 512 << 20
+        maximumPinnedLogBytes: Int = 512 << 20, recallInterval: Duration = .seconds(1)
     ) {
         self.durability = durability
         self.syncInterval = syncInterval
@@ -49,5 +51,6 @@ package struct ShardOptions: Sendable, Equatable {
         self.maximumUnindexedRows = maximumUnindexedRows
         self.retainedLogBytes = retainedLogBytes
         self.maximumPinnedLogBytes = maximumPinnedLogBytes
+        self.recallInterval = recallInterval
     }
 }

@@ -76,6 +76,12 @@ extension HNSWGraph {
     package func scan(
         query: UnsafePointer<Float>, k: Int, rows: Range<UInt32>, deleted: DeletedRows
     ) -> [Neighbour] {
+        scan(rawComparison, query: query, k: k, rows: rows, deleted: deleted)
+    }
+
+    func scan(
+        _ comparison: Comparison, query: UnsafeRawPointer, k: Int, rows: Range<UInt32>, deleted: DeletedRows
+    ) -> [Neighbour] {
         guard k > 0 else { return [] }
         return scratches.withScratch(bound: 0) { scratch in
             scratch.results.removeAll()
@@ -89,7 +95,7 @@ extension HNSWGraph {
                     count &+= deleted.contains(next) ? 0 : 1
                     next &+= 1
                 }
-                rawComparison.computeDistances(from: query, to: scratch.met, count: count, into: scratch.distances)
+                comparison.computeDistances(from: query, to: scratch.met, count: count, into: scratch.distances)
                 for index in 0..<count {
                     let candidate = Candidate(slot: scratch.met[index], distance: scratch.distances[index], salt: 0)
                     scratch.keepNearest(k, candidate)

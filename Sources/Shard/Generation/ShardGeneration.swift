@@ -22,6 +22,8 @@ final class ShardGeneration: Sendable {
     let vectors: [VectorRows]
     /// By space.
     let graphs: [HNSWGraph]
+    /// By space.
+    let recall: [RecallEstimator]
 
     let current: Mutex<Current>
     /// Held by the one checkpoint that may run.
@@ -58,6 +60,7 @@ final class ShardGeneration: Sendable {
         (index, graphs) = try Self.openIndex(
             folder: files.index, schema: schema, vectors: vectors, rows: recovered.state.slotCount, options: options,
             logger: logger)
+        recall = schema.spaces.map { _ in RecallEstimator(interval: options.recallInterval) }
         let pin = try PinnedRead(index.environment)
         let view = ReadView(state: recovered.state, deleted: recovered.deleted, indexPin: pin)
         current = Mutex(Current(view: view, state: recovered.state, epochs: recovered.epochs))

@@ -29,9 +29,15 @@ struct ShardSearch {
         return try withExtendedLifetime(view) {
             try shard.store.environment.read { transaction in
                 var profile = SearchProfile()
+                let effort = effort
                 let neighbours = try withQuery { query in
-                    guard let filter = request.filter else { return nearest(query, view, &profile) }
-                    return try nearest(query, passing: filter, view, &profile, transaction)
+                    guard let filter = request.filter else { return nearest(query, view, effort.ef, &profile) }
+                    return try nearest(query, passing: filter, view, effort.ef, &profile, transaction)
+                }
+                profile.ef = effort.ef
+                if request.recall != nil {
+                    profile.expectedRecall = effort.expectedRecall
+                    profile.sampledQueries = effort.sampledQueries
                 }
                 let points = try answers(neighbours, view, transaction)
                 return SearchAnswer(points: points, profile: request.profile ? profile : nil)
@@ -54,21 +60,26 @@ struct ShardSearch {
     /// One more for each point that will be left out.
     private var candidates: Int { request.limit + request.excluded.count }
 
+    private var effort: RecallTable.Effort {
+        if let target = request.recall { return shard.recall[space].effort(for: target, limit: candidates) }
+        return .init(ef: request.ef ?? SearchRequest.defaultEf, expectedRecall: nil, sampledQueries: 0)
+    }
+
     private func nearest(
-        _ query: UnsafePointer<Float>, passing filter: Filter, _ view: ReadView, _ profile: inout SearchProfile,
-        _ transaction: borrowing ReadTransaction
+        _ query: UnsafePointer<Float>, passing filter: Filter, _ view: ReadView, _ ef: Int,
+        _ profile: inout SearchProfile, _ transaction: borrowing ReadTransaction
     ) throws -> [Neighbour] {
         let planner = try FilterPlanner(store: shard.store, schema: shard.schema, view: view, transaction)
         let ranked = RankedSearch(
             graph: shard.graphs[space], query: query, view: view, deleted: view.deleted[space],
-            ef: request.ef ?? SearchRequest.defaultEf, quantization: request.quantization, isExact: request.exact)
+            ef: ef, quantization: request.quantization, isExact: request.exact)
         var search = FilteredSearch(try planner.plan(filter, transaction), store: shard.store, search: ranked)
         defer { profile = search.profile }
         return try search.nearest(candidates, transaction)
     }
 
     private func nearest(
-        _ query: UnsafePointer<Float>, _ view: ReadView, _ profile: inout SearchProfile
+        _ query: UnsafePointer<Float>, _ view: ReadView, _ ef: Int, _ profile: inout SearchProfile
     ) -> [Neighbour] {
         let graph = shard.graphs[space]
         let deleted = view.deleted[space]
@@ -80,9 +91,9 @@ struct ShardSearch {
                 return graph.scan(query: query, k: candidates, rows: 0..<view.slotCount, deleted: deleted.rows)
             }
             let indexed = min(graph.count, view.slotCount)
-            let ef = max(request.ef ?? SearchRequest.defaultEf, candidates)
+            shard.learn(from: query, space: space)
             let found = graph.search(
-                query: query, k: candidates, ef: ef, quantization: request.quantization, visibleRows: indexed,
+                query: query, k: candidates, ef: max(ef, candidates), quantization: request.quantization, visibleRows: indexed,
                 deleted: deleted.rows)
             guard indexed < view.slotCount else { return found }
             let scanned = graph.scan(
