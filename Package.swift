@@ -84,7 +84,7 @@ let package = Package(
         .executableTarget(
             name: "index-benchmark", dependencies: ["VectorIndex", "Shard", "DataModel", logging],
             path: "Benchmarks/index",
-            exclude: ["compare.py", "hnswlib_peer.py"], swiftSettings: swiftSettings),
+            exclude: ["compare.py", "peer.py"], swiftSettings: swiftSettings),
 
         tests("DataModelTests", ["DataModel"]),
         tests("LMDBTests", ["LMDB"]),

@@ -3,8 +3,12 @@ internal import VectorIndex
 
 /// The benchmark's input: unit vectors, queries, and the true neighbours of each query.
 struct Dataset {
+    struct Missing: Error { let folder: String }
+
     let dimension: Int
-    /// `[count x dimension]`, row-major.
+    /// Rows of `base`.
+    let count: Int
+    /// `[count x dimension]`, row-major; empty when it was not asked for.
     let base: [Float]
     let queries: [Float]
     /// The queries at unit length.
@@ -13,15 +17,22 @@ struct Dataset {
     let truth: [UInt32]
     let truthWidth: Int
 
-    var count: Int { base.count / dimension }
     var queryCount: Int { queries.count / dimension }
 
-    init(folder: String) throws {
-        let base = try NumpyFile(path: folder + "/wordnet.base.f16.npy", dtype: "<f2")
-        let queries = try NumpyFile(path: folder + "/wordnet.queries.f16.npy", dtype: "<f2")
-        let truth = try NumpyFile(path: folder + "/wordnet.gt100.u32.npy", dtype: "<u4")
+    /// Reads `<name>.base.f16.npy`, `<name>.queries.f16.npy` and `<name>.gt100.u32.npy`, where there is one such name.
+    ///
+    /// - Parameter loadsBase: false where the points are in a shard already, so that they take no memory here.
+    init(folder: String, loadsBase: Bool = true) throws {
+        let suffix = ".base.f16.npy"
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder)
+        guard let file = files.sorted().first(where: { $0.hasSuffix(suffix) }) else { throw Missing(folder: folder) }
+        let prefix = folder + "/" + file.dropLast(suffix.count)
+        let base = try NumpyFile(path: prefix + suffix, dtype: "<f2")
+        let queries = try NumpyFile(path: prefix + ".queries.f16.npy", dtype: "<f2")
+        let truth = try NumpyFile(path: prefix + ".gt100.u32.npy", dtype: "<u4")
         dimension = base.columns
-        self.base = base.values(of: Float16.self).map { Float($0) }
+        count = base.rows
+        self.base = loadsBase ? base.values(of: Float16.self).map { Float($0) } : []
         self.queries = queries.values(of: Float16.self).map { Float($0) }
         self.truth = truth.values(of: UInt32.self)
         truthWidth = truth.columns
@@ -31,33 +42,5 @@ struct Dataset {
             for query in 0..<queries.rows { normalise(start + query * base.columns, dimension: base.columns) }
         }
         unitQueries = units
-    }
-}
-
-/// A matrix in NumPy's `.npy` format, version 1: magic, version, header length, a Python dict literal, the raw array.
-struct NumpyFile {
-    struct FormatError: Error { let path: String }
-
-    let rows: Int
-    let columns: Int
-    private let data: Data
-
-    init(path: String, dtype: String) throws {
-        let file = try Data(contentsOf: URL(fileURLWithPath: path))
-        guard file.count > 10, file.prefix(7) == Data([0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59, 1]) else {
-            throw FormatError(path: path)
-        }
-        let headerEnd = 10 + Int(file[8]) + Int(file[9]) << 8
-        let header = String(decoding: file[10..<headerEnd], as: UTF8.self)
-        let shape = header.split(separator: "(").last?.split(separator: ")").first?
-            .split(separator: ",").compactMap { Int($0.trimmingCharacters(in: .whitespaces)) }
-        guard header.contains("'\(dtype)'"), header.contains("'fortran_order': False"), let shape, shape.count == 2
-        else { throw FormatError(path: path) }
-        (rows, columns) = (shape[0], shape[1])
-        data = file.subdata(in: headerEnd..<file.count)
-    }
-
-    func values<Value: BitwiseCopyable>(of type: Value.Type) -> [Value] {
-        data.withUnsafeBytes { Array($0.bindMemory(to: Value.self).prefix(rows * columns)) }
     }
 }

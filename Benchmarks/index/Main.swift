@@ -1,9 +1,19 @@
 internal import Foundation
+internal import Shard
 
-// A peer of `compare.py`: loads the data, then answers one command a line with one line of JSON.
+// A peer of the scripts beside it: loads the data, then answers one command a line with one line of JSON.
 //
-//   build <m> <efConstruct>     inserts all rows with one thread
+//   build <m> <efConstruct>     inserts all rows, with as many threads as the arguments say
 //   search <ef>                 answers all queries, k = 10, with one thread
+//
+// A shard takes these commands too; one in a folder that the arguments name stays there.
+//
+//   walk <ef>                   answers all queries by the graph alone, over mapped blocks
+//   open <m> <efConstruct>      opens the shard that an earlier process left, and answers the first query
+//   delete <permille> <seed>    deletes points at random
+//   update <seed>               writes each point that is left once more
+//   compact                     rewrites the shard without its dead rows
+//   state                       its rows and its bytes on disk
 //
 // With `filters` it answers these instead, for `Benchmarks/filters/measure.py`:
 //
@@ -12,48 +22,33 @@ internal import Foundation
 
 @main
 enum IndexBenchmark {
+    private static let usage = """
+        usage: index-benchmark <data folder> heap|shard [<threads> [<shard folder>]]
+               index-benchmark <data folder> open <threads> <shard folder>
+               index-benchmark <data folder> filters
+
+        """
+
     static func main() async throws {
         let arguments = CommandLine.arguments
-        guard arguments.count == 3, ["heap", "mapped", "shard", "filters"].contains(arguments[2]) else {
-            FileHandle.standardError.write(Data("usage: index-benchmark <data folder> heap|mapped|shard|filters\n".utf8))
+        guard (3...5).contains(arguments.count), ["heap", "shard", "open", "filters"].contains(arguments[2]),
+            let threads = arguments.count > 3 ? Int(arguments[3]) : 1, threads > 0,
+            arguments[2] != "open" || arguments.count == 5
+        else {
+            FileHandle.standardError.write(Data(usage.utf8))
             exit(2)
         }
-        let dataset = try Dataset(folder: arguments[1])
+        let dataset = try Dataset(folder: arguments[1], loadsBase: arguments[2] != "open")
         if arguments[2] == "filters" {
             var subject = FilterSubject(dataset: dataset)
             defer { subject.removeFiles() }
             try await subject.answerCommands()
         } else if arguments[2] == "heap" {
-            try await answer(HeapSubject(dataset: dataset), queries: dataset.queryCount, rows: dataset.count)
+            try await answerCommands(HeapSubject(dataset: dataset, threads: threads), dataset)
         } else {
-            let subject = ShardSubject(dataset: dataset, isWhole: arguments[2] == "shard")
-            defer { subject.removeFiles() }
-            try await answer(subject, queries: dataset.queryCount, rows: dataset.count)
+            let folder = arguments.count == 5 ? arguments[4] : ShardSubject.temporaryFolder
+            defer { try? FileManager.default.removeItem(atPath: ShardSubject.temporaryFolder) }
+            try await answerCommands(ShardSubject(dataset: dataset, threads: threads, folder: folder), dataset)
         }
-    }
-
-    private static func answer(_ subject: some Subject, queries: Int, rows: Int) async throws {
-        var subject = subject
-        reply(#"{"ready": true}"#)
-        while let line = readLine() {
-            let words = line.split(separator: " ").map(String.init)
-            let numbers = words.dropFirst().compactMap(Int.init)
-            switch (words.first, numbers.count) {
-            case ("build", 2):
-                let seconds = try await subject.build(m: numbers[0], efConstruct: numbers[1])
-                reply(#"{"inserts_per_second": \#(Double(rows) / seconds)}"#)
-            case ("search", 1):
-                let outcome = try await subject.search(ef: numbers[0])
-                reply(
-                    #"{"queries_per_second": \#(Double(queries) / outcome.seconds), "recall": \#(outcome.recall)}"#)
-            default:
-                reply(#"{"error": "unknown command"}"#)
-            }
-        }
-    }
-
-    private static func reply(_ line: String) {
-        print(line)
-        fflush(nil)
     }
 }

@@ -1,0 +1,1 @@
+"""What the benchmarks share: their environment, the processes that they measure, data, and reports."""
