@@ -152,7 +152,7 @@ extension Coordinator {
             // Perhaps it is only busy, or settling. The number leaves a shard out only when the health says so.
             let deadline = min(deadline, .after(ReplicaStatuses.patience))
             let count = try? await read(shard.id, of: name, deadline: deadline) {
-                (service, context) throws(ShardError) in try await service.count(context: context)
+                (service, context) throws(ShardError) in try await service.count(nil, context: context)
             }
             if let count { points += count } else { health = .red }
         }

@@ -21,6 +21,12 @@ package enum Limits {
     package static let batchQueries = 1_000
     /// Points or ids of one write request; the body limit comes first for most.
     package static let batchPoints = 100_000
+    /// Levels of filters within filters; a body may have 128 levels of JSON, and each filter takes two or three.
+    package static let filterDepth = 32
+    /// Conditions of one filter, those of its inner filters included: each may be checked on each row.
+    package static let filterConditions = 4_096
+    /// Values of one match, and ids of one `has_id`.
+    package static let filterValues = 100_000
     /// A request body. Qdrant's default is 32 MiB too.
     package static let bodyBytes = 32 << 20
     /// UTF-8 bytes of a collection's or vector space's name: a file name on every system, and a key of the control store.

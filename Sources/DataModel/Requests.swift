@@ -93,6 +93,9 @@ package enum WriteOperation: Sendable, Equatable {
     case upsert([Point])
     /// Deletes the points that exist.
     case delete([PointID])
+    /// Deletes the points that pass. The primary turns it into deletes of ids at one place of its order, so that it is
+    /// never in a log: replicas need not agree on what passes.
+    case deleteMatching(Filter)
 }
 
 /// What a primary says of a write that every in-sync replica has committed.

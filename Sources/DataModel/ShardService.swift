@@ -23,8 +23,8 @@ package protocol ShardService: Sendable {
     /// Points in ascending order of ids.
     func scroll(_ request: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record]
 
-    /// The exact number of points.
-    func count(context: RequestContext) async throws(ShardError) -> UInt64
+    /// The exact number of points; with a filter, of those that pass.
+    func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64
 
     /// Orders the write, commits it on every in-sync replica, and returns.
     func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt

@@ -52,8 +52,8 @@ private struct LocalShard: ShardService {
         try await replicas.replica(on: id).scroll(request, context: context)
     }
 
-    func count(context: RequestContext) async throws(ShardError) -> UInt64 {
-        try await replicas.replica(on: id).count(context: context)
+    func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 {
+        try await replicas.replica(on: id).count(filter, context: context)
     }
 
     func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
@@ -76,7 +76,7 @@ private struct UnknownNode: ShardService, ReplicaService {
     }
     func retrieve(_: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record] { throw failure }
     func scroll(_: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record] { throw failure }
-    func count(context: RequestContext) async throws(ShardError) -> UInt64 { throw failure }
+    func count(_: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 { throw failure }
     func write(_: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt { throw failure }
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus { throw failure }
     func openReplica(context: RequestContext) async throws(ShardError) -> BackupState { throw failure }

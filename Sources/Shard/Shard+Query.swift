@@ -50,6 +50,13 @@ extension Shard {
     /// The exact number of points.
     package func count() -> UInt64 { generation.view.pointCount }
 
+    /// The exact number of points that pass.
+    package func count(_ filter: Filter, deadline: Deadline) async throws(ShardError) -> UInt64 {
+        try await onSearchThread(deadline) {
+            try PointReader(self.generation).count(filter)
+        }
+    }
+
     /// Waits until the rows that are not in the graph are few enough.
     ///
     /// - Throws: `overloaded` when they were not until the deadline.

@@ -6,11 +6,11 @@ internal import Logging
 
 extension Shard {
     /// Gives the operation the next sequence in `epoch`, commits it durably together with whatever else is waiting, and
-    /// returns its record.
+    /// returns its record; the last one where it became several.
     ///
     /// - Throws: `outOfSpace`, `storage`, or `notServing` when the shard is closed; nothing was changed then.
     package func append(_ operation: WriteOperation, epoch: Epoch) async throws(ShardError) -> LogRecord {
-        guard let record = try await enqueue(.append(operation, epoch)).first else {
+        guard let record = try await enqueue(.append(operation, epoch)).last else {
             throw ShardError.storage(reason: "a commit without a record")
         }
         return record

@@ -19,6 +19,7 @@ final class FakeReplica: ShardService, ReplicaService {
         var searches: [SearchRequest] = []
         var retrieve: RetrieveRequest?
         var scroll: ScrollRequest?
+        var filter: Filter?
         var operations: [WriteOperation] = []
         var records: [LogRecord] = []
         var previous: LogPosition?
@@ -64,8 +65,8 @@ final class FakeReplica: ShardService, ReplicaService {
         try await answer(context) { $0.scroll = request }.records
     }
 
-    func count(context: RequestContext) async throws(ShardError) -> UInt64 {
-        try await answer(context) { _ in }.count
+    func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 {
+        try await answer(context) { $0.filter = filter }.count
     }
 
     func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {

@@ -63,13 +63,21 @@ extension SeededGenerator {
     mutating func point() -> Point { Point(id: pointID(), vectors: vectors(), payload: payload()) }
 
     mutating func operation() -> WriteOperation {
-        bool() ? .upsert(array(0...4) { $0.point() }) : .delete(array(0...4) { $0.pointID() })
+        switch int(0...2) {
+        case 0: .upsert(array(0...4) { $0.point() })
+        case 1: .delete(array(0...4) { $0.pointID() })
+        default: .deleteMatching(filter())
+        }
     }
 
     mutating func search() -> SearchRequest {
         SearchRequest(
             space: text(), vector: array(0...40) { $0.float() }, limit: int(0...1_000),
-            scoreThreshold: bool() ? float() : nil, ef: bool() ? int(1...1_000) : nil, exact: bool(),
-            excluded: array(0...2) { $0.pointID() }, withPayload: bool(), withVectors: selector())
+            scoreThreshold: bool() ? float() : nil, ef: bool() ? int(1...1_000) : nil,
+            recall: bool() ? .random(in: 0..<1, using: &self) : nil, exact: bool(),
+            quantization: QuantizationParameters(
+                ignore: bool(), rescore: bool() ? bool() : nil,
+                oversampling: bool() ? .random(in: 1...8, using: &self) : nil),
+            filter: bool() ? filter() : nil, excluded: array(0...2) { $0.pointID() }, withPayload: bool(), withVectors: selector())
     }
 }

@@ -28,8 +28,9 @@ import Testing
         let ids = random.array(0...9) { $0.pointID() }
         let retrieve = RetrieveRequest(ids: ids, withPayload: random.bool(), withVectors: random.selector())
         let scroll = ScrollRequest(
-            start: random.bool() ? random.pointID() : nil, limit: random.int(0...1_000), withPayload: random.bool(),
-            withVectors: random.selector())
+            start: random.bool() ? random.pointID() : nil, limit: random.int(0...1_000),
+            filter: random.bool() ? random.filter() : nil, withPayload: random.bool(), withVectors: random.selector())
+        let filter = random.bool() ? random.filter() : nil
         let records = random.array(0...9) { $0.record() }
         let count = random.next()
         let status = ReplicaStatus(
@@ -46,7 +47,7 @@ import Testing
             #expect(retrieved == records)
             let scrolled = try await shard.scroll(scroll, context: .soon())
             #expect(scrolled == records)
-            let counted = try await shard.count(context: .soon())
+            let counted = try await shard.count(filter, context: .soon())
             #expect(counted == count)
             let reported = try await shard.status(deadline: .after(.seconds(20)))
             #expect(reported == status)
@@ -54,6 +55,7 @@ import Testing
         let seen = replica.seen.withLock { $0 }
         #expect(seen.retrieve?.encoded() == retrieve.encoded())
         #expect(seen.scroll?.encoded() == scroll.encoded())
+        #expect(seen.filter == filter)
     }
 
     @Test(arguments: 0..<12 as Range<UInt64>) func writesAndTheLog(seed: UInt64) async throws {
@@ -171,7 +173,7 @@ import Testing
                     RetrieveRequest(ids: [], withPayload: true, withVectors: .none), context: .soon())
             }
             guard case .invalid = tooLongAnswer else { throw Unexpected("\(String(describing: tooLongAnswer))") }
-            let counted = try await shard.count(context: .soon())
+            let counted = try await shard.count(filter, context: .soon())
             #expect(counted == 0)
         }
     }

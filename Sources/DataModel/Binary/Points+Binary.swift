@@ -69,6 +69,9 @@ extension WriteOperation: BinaryCodable {
         case .delete(let ids):
             writer.write(UInt8(2))
             writer.write(ids) { $0.write($1) }
+        case .deleteMatching(let filter):
+            writer.write(UInt8(3))
+            filter.encode(to: &writer)
         }
     }
 
@@ -78,6 +81,8 @@ extension WriteOperation: BinaryCodable {
             self = .upsert(try reader.readArray { (reader) throws(BinaryFormatError) in try Point(from: &reader) })
         case 2:
             self = .delete(try reader.readArray { (reader) throws(BinaryFormatError) in try reader.readPointID() })
+        case 3:
+            self = .deleteMatching(try Filter(from: &reader))
         case let other:
             throw BinaryFormatError(description: "\(other) is not a kind of write operation")
         }
@@ -93,6 +98,8 @@ extension WriteOperation: BinaryCodable {
             }
         case .delete(let ids):
             16 + ids.count * PointID.maximumKeyLength
+        case .deleteMatching(let filter):
+            16 + filter.estimatedBytes
         }
     }
 }

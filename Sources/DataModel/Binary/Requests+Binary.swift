@@ -21,6 +21,23 @@ extension VectorSelector: BinaryCodable {
     }
 }
 
+extension QuantizationParameters: BinaryCodable {
+    package func encode(to writer: inout BinaryWriter) {
+        writer.write(ignore)
+        writer.write(rescore) { $0.write($1) }
+        writer.write(oversampling) { $0.write($1.bitPattern) }
+    }
+
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        self.init(
+            ignore: try reader.readBool(),
+            rescore: try reader.readOptional { (reader) throws(BinaryFormatError) in try reader.readBool() },
+            oversampling: try reader.readOptional { (reader) throws(BinaryFormatError) in
+                Double(bitPattern: try reader.readInteger())
+            })
+    }
+}
+
 extension SearchRequest: BinaryCodable {
     package func encode(to writer: inout BinaryWriter) {
         writer.write(space)
@@ -28,7 +45,10 @@ extension SearchRequest: BinaryCodable {
         writer.write(UInt32(limit))
         writer.write(scoreThreshold) { $0.write($1) }
         writer.write(ef) { $0.write(UInt32($1)) }
+        writer.write(recall) { $0.write($1.bitPattern) }
         writer.write(exact)
+        quantization.encode(to: &writer)
+        writer.write(filter) { $1.encode(to: &$0) }
         writer.write(excluded) { $0.write($1) }
         writer.write(withPayload)
         withVectors.encode(to: &writer)
@@ -43,7 +63,12 @@ extension SearchRequest: BinaryCodable {
             ef: try reader.readOptional { (reader) throws(BinaryFormatError) in
                 Int(try reader.readInteger(as: UInt32.self))
             },
+            recall: try reader.readOptional { (reader) throws(BinaryFormatError) in
+                Double(bitPattern: try reader.readInteger())
+            },
             exact: try reader.readBool(),
+            quantization: try QuantizationParameters(from: &reader),
+            filter: try reader.readOptional { (reader) throws(BinaryFormatError) in try Filter(from: &reader) },
             excluded: try reader.readArray { (reader) throws(BinaryFormatError) in try reader.readPointID() },
             withPayload: try reader.readBool(),
             withVectors: try VectorSelector(from: &reader))
@@ -69,6 +94,7 @@ extension ScrollRequest: BinaryCodable {
     package func encode(to writer: inout BinaryWriter) {
         writer.write(start) { $0.write($1) }
         writer.write(UInt32(limit))
+        writer.write(filter) { $1.encode(to: &$0) }
         writer.write(withPayload)
         withVectors.encode(to: &writer)
     }
@@ -77,6 +103,7 @@ extension ScrollRequest: BinaryCodable {
         self.init(
             start: try reader.readOptional { (reader) throws(BinaryFormatError) in try reader.readPointID() },
             limit: Int(try reader.readInteger(as: UInt32.self)),
+            filter: try reader.readOptional { (reader) throws(BinaryFormatError) in try Filter(from: &reader) },
             withPayload: try reader.readBool(),
             withVectors: try VectorSelector(from: &reader))
     }

@@ -24,8 +24,11 @@ extension LocalReplica: ShardService {
         }
     }
 
-    func count(context: RequestContext) async throws(ShardError) -> UInt64 {
-        try await serving(context) { (shard) throws(ShardError) in shard.count() }
+    func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 {
+        try await serving(context) { (shard) throws(ShardError) in
+            guard let filter else { return shard.count() }
+            return try await shard.count(filter, deadline: context.deadline)
+        }
     }
 
     func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {

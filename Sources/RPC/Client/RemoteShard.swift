@@ -34,8 +34,9 @@ package struct RemoteShard: ShardService {
         }
     }
 
-    package func count(context: RequestContext) async throws(ShardError) -> UInt64 {
-        try await read(.count, context) { _ in
+    package func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 {
+        try await read(.count, context) {
+            $0.write(filter) { $1.encode(to: &$0) }
         } answer: { (reader) throws(BinaryFormatError) in
             try reader.readInteger()
         }

@@ -89,8 +89,10 @@ extension RequestDispatch {
     }
 
     private func count(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
-        let request = try decode(body, deadline, nothing)
-        let count = try await replicas.shard(request.shard).count(context: request.context)
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try reader.readOptional { (reader) throws(BinaryFormatError) in try Filter(from: &reader) }
+        }
+        let count = try await replicas.shard(request.shard).count(request.arguments, context: request.context)
         var writer = BinaryWriter(capacity: 8)
         writer.write(count)
         return writer.bytes

@@ -54,8 +54,11 @@ extension ShardGeneration {
             guard epoch >= commit.state.position.epoch else {
                 return .failure(.staleEpoch(current: commit.state.position.epoch))
             }
-            let position = LogPosition(sequence: commit.state.position.sequence.next, epoch: epoch)
-            records = [LogRecord(position: position, operation: operation)]
+            var sequence = commit.state.position.sequence
+            records = try commit.resolved(operation, transaction).map { operation in
+                sequence = sequence.next
+                return LogRecord(position: LogPosition(sequence: sequence, epoch: epoch), operation: operation)
+            }
         case .apply(let given):
             records = given
         }

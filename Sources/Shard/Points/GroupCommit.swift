@@ -50,6 +50,8 @@ struct GroupCommit {
             for point in points { try upsert(point, version: record.position.sequence, transaction) }
         case .delete(let ids):
             for id in ids { try delete(id, transaction) }
+        case .deleteMatching:
+            throw ShardError.invalid(reason: "a log holds a delete by filter")
         }
         // The rows of the unfinished block are in the log only. A write that crossed into a new block holds its first row;
         // when it ended on the boundary the next write will.
@@ -60,6 +62,21 @@ struct GroupCommit {
             state.tailSequence = record.position.sequence.next
         }
         state.position = record.position
+    }
+
+    /// The operation as the log holds it: a delete by filter is one of the ids that pass at this place of the order, in
+    /// parts of bounded size.
+    func resolved(
+        _ operation: WriteOperation, _ transaction: borrowing WriteTransaction
+    ) throws -> [WriteOperation] {
+        guard case .deleteMatching(let filter) = operation else { return [operation] }
+        var ids: [PointID] = []
+        try MatchingPoints(filter, store: store, schema: schema).forEach(transaction) { ids.append($0.id) }
+        // None at all still takes a sequence: the write has its place in the order.
+        guard ids.count > Limits.batchPoints else { return [.delete(ids)] }
+        return stride(from: 0, to: ids.count, by: Limits.batchPoints).map { first in
+            .delete(Array(ids[first..<min(first + Limits.batchPoints, ids.count)]))
+        }
     }
 
     private mutating func upsert(

@@ -19,16 +19,27 @@ struct PointReader {
             try request.ids.compactMap { id in
                 let key = PointLocation.key(of: id, virtualShards: shard.schema.virtualShards)
                 guard let value = try transaction.get(key, in: store.points) else { return nil }
-                return try record(
-                    at: PointLocation(value).slot, withPayload: request.withPayload, withVectors: request.withVectors,
-                    transaction)
+                let slot = try PointLocation(value).slot
+                return record(
+                    try row(at: slot, transaction), slot: slot, withPayload: request.withPayload,
+                    withVectors: request.withVectors)
             }
+        }
+    }
+
+    /// The number of points that pass.
+    func count(_ filter: Filter) throws -> UInt64 {
+        try store.environment.read { transaction in
+            var count: UInt64 = 0
+            try MatchingPoints(filter, store: store, schema: shard.schema).forEach(transaction) { _ in count += 1 }
+            return count
         }
     }
 
     /// Merges the virtual shards, each of which is in order of ids.
     func scroll(_ request: ScrollRequest) throws -> [Record] {
         guard request.limit > 0 else { return [] }
+        let program = request.filter.map { FilterProgram($0, schema: shard.schema) }
         return try store.environment.read { transaction in
             try transaction.withCursor(in: store.points) { cursor in
                 var heads = try firstEntries(from: request.start, cursor)
@@ -37,10 +48,13 @@ struct PointReader {
                     let next = heads.indices.min(by: { heads[$0].id < heads[$1].id })
                 {
                     let head = heads[next]
-                    records.append(
-                        try record(
-                            at: head.slot, withPayload: request.withPayload, withVectors: request.withVectors,
-                            transaction))
+                    let row = try row(at: head.slot, transaction)
+                    if program?.matches(row) ?? true {
+                        records.append(
+                            record(
+                                row, slot: head.slot, withPayload: request.withPayload,
+                                withVectors: request.withVectors))
+                    }
                     _ = try cursor.seek(PointLocation.key(of: head.id, in: head.shard))
                     if let following = try entry(try cursor.next()), following.shard == head.shard {
                         heads[next] = following
@@ -83,12 +97,15 @@ struct PointReader {
         return Head(shard: shard, id: id, slot: try PointLocation(entry.value).slot)
     }
 
-    private func record(
-        at slot: UInt32, withPayload: Bool, withVectors: VectorSelector, _ transaction: borrowing ReadTransaction
-    ) throws -> Record {
+    private func row(at slot: UInt32, _ transaction: borrowing ReadTransaction) throws -> PayloadRow {
         // A row of the view, or of a commit after it: the bound of the view is on the safe side.
-        let row = try store.payloadRow(at: slot, slotCount: view.slotCount, transaction)
-        return Record(
+        try store.payloadRow(at: slot, slotCount: view.slotCount, transaction)
+    }
+
+    private func record(
+        _ row: PayloadRow, slot: UInt32, withPayload: Bool, withVectors: VectorSelector
+    ) -> Record {
+        Record(
             id: row.id, version: row.version, payload: withPayload ? row.payload : nil,
             vectors: withExtendedLifetime(view) { shard.vectors(at: slot, of: row.spaces, withVectors) })
     }

@@ -92,7 +92,7 @@ private struct FakeReplica: ShardService {
         }
     }
 
-    func count(context: RequestContext) async throws(ShardError) -> UInt64 {
+    func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 {
         try await shards.enter(node, deadline: context.deadline)
         return shards.with { [shard] state in UInt64(state.points[shard]?.count ?? 0) }
     }
@@ -105,6 +105,7 @@ private struct FakeReplica: ShardService {
             switch operation {
             case .upsert(let points): for point in points { state.points[shard, default: [:]][point.id] = point }
             case .delete(let ids): for id in ids { state.points[shard]?[id] = nil }
+            case .deleteMatching: break
             }
             return WriteReceipt(sequence: SequenceNumber(UInt64(state.operations[shard]?.count ?? 0)))
         }
