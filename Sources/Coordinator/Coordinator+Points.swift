@@ -64,10 +64,12 @@ extension Coordinator {
         return held
     }
 
-    package func count(in collection: String, deadline: Deadline) async throws(DatabaseError) -> UInt64 {
+    package func count(
+        _ filter: Filter?, in collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> UInt64 {
         let table = try await routing(of: collection)
         let counts = try await readAll(table, deadline: deadline) { (service, context) throws(ShardError) in
-            try await service.count(context: context)
+            try await service.count(filter, context: context)
         }
         return counts.reduce(0, +)
     }

@@ -30,7 +30,8 @@ extension Coordinator {
             let window = query.offset + query.limit
             return SearchRequest(
                 space: query.space, vector: vector, limit: window, scoreThreshold: query.scoreThreshold,
-                ef: EffortSplit.perShard(ef: query.ef, window: window, shards: shards), exact: query.exact,
+                ef: query.recall == nil ? EffortSplit.perShard(ef: query.ef, window: window, shards: shards) : nil,
+                recall: query.recall, exact: query.exact, quantization: query.quantization, filter: query.filter,
                 excluded: query.excludedIDs, withPayload: query.withPayload, withVectors: query.withVectors)
         }
         let answers = try await readAll(table, units: requests.count, deadline: deadline) {

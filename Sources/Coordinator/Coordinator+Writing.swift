@@ -30,6 +30,16 @@ extension Coordinator {
         }
     }
 
+    package func delete(
+        matching filter: Filter, from collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> SequenceNumber {
+        try await metrics.timing(metrics.writeTime) { () throws(DatabaseError) in
+            let shards = try await routing(of: collection).shards
+            return try await write(
+                shards.map { ($0.value.id, .deleteMatching(filter)) }, to: collection, deadline: deadline)
+        }
+    }
+
     /// - Returns: the highest sequence among the shards.
     private func write(
         _ operations: [(ShardID, WriteOperation)], to collection: String, deadline: Deadline

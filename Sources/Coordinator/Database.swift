@@ -21,6 +21,17 @@ package protocol Database: Sendable {
 
     func collection(_ name: String, deadline: Deadline) async throws(DatabaseError) -> CollectionInfo
 
+    /// Records that the collection has the index, in place of one on the same field that is different; the replicas
+    /// build it in the background.
+    func createPayloadIndex(
+        _ index: PayloadIndexConfig, on collection: String, deadline: Deadline
+    ) async throws(DatabaseError)
+
+    /// Does nothing when there is none.
+    func deletePayloadIndex(
+        at path: PayloadPath, of collection: String, deadline: Deadline
+    ) async throws(DatabaseError)
+
     // Points
 
     /// Returns when every in-sync replica has committed the points.
@@ -30,6 +41,11 @@ package protocol Database: Sendable {
 
     func delete(
         _ ids: [PointID], from collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> SequenceNumber
+
+    /// Deletes the points that pass; of writes at the same time, each shard puts it before or after.
+    func delete(
+        matching filter: Filter, from collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber
 
     /// The points that exist among the ids, in the order of the ids.
@@ -43,7 +59,10 @@ package protocol Database: Sendable {
         _ request: ScrollRequest, through collection: String, replica: NodeID?, deadline: Deadline
     ) async throws(DatabaseError) -> ScrollPage
 
-    func count(in collection: String, deadline: Deadline) async throws(DatabaseError) -> UInt64
+    /// The exact number of points; with a filter, of those that pass.
+    func count(
+        _ filter: Filter?, in collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> UInt64
 
     /// Answers each query, in order; results come best first.
     func query(
@@ -88,25 +107,34 @@ package struct Query: Sendable {
     package var target: QueryTarget
     /// The vector space's name.
     package var space: String
+    /// Only points that pass are found.
+    package var filter: Filter?
     package var limit: Int
     package var offset: Int
     package var scoreThreshold: Float?
     package var ef: Int?
+    /// The recall to reach in place of a given `ef`: 0 ..< 1.
+    package var recall: Double?
     package var exact: Bool
+    package var quantization: QuantizationParameters
     package var withPayload: Bool
     package var withVectors: VectorSelector
 
     package init(
-        target: QueryTarget, space: String = "", limit: Int = 10, offset: Int = 0, scoreThreshold: Float? = nil,
-        ef: Int? = nil, exact: Bool = false, withPayload: Bool = false, withVectors: VectorSelector = .none
+        target: QueryTarget, space: String = "", filter: Filter? = nil, limit: Int = 10, offset: Int = 0,
+        scoreThreshold: Float? = nil, ef: Int? = nil, recall: Double? = nil, exact: Bool = false,
+        quantization: QuantizationParameters = .init(), withPayload: Bool = false, withVectors: VectorSelector = .none
     ) {
         self.target = target
         self.space = space
+        self.filter = filter
         self.limit = limit
         self.offset = offset
         self.scoreThreshold = scoreThreshold
         self.ef = ef
+        self.recall = recall
         self.exact = exact
+        self.quantization = quantization
         self.withPayload = withPayload
         self.withVectors = withVectors
     }

@@ -40,13 +40,15 @@ package struct VectorSpace: Sendable, Codable, Equatable {
     package var datatype: VectorDatatype
     /// What was asked for; nil leaves the choice to the shard.
     package var quantization: Quantization?
+    /// What the space was created with itself, where it does not take the collection's.
+    package var ownQuantization: QuantizationSettings?
     /// The dialect's `on_disk`, echoed; raw vectors are always mapped from disk.
     package var onDisk: Bool?
 
     package init(
         name: String, dimension: Int, distance: Distance, hnsw: HNSWConfig = HNSWConfig(),
         hasOwnHNSWConfig: Bool = false, datatype: VectorDatatype = .float32, quantization: Quantization? = nil,
-        onDisk: Bool? = nil
+        ownQuantization: QuantizationSettings? = nil, onDisk: Bool? = nil
     ) {
         self.name = name
         self.dimension = dimension
@@ -55,6 +57,7 @@ package struct VectorSpace: Sendable, Codable, Equatable {
         self.hasOwnHNSWConfig = hasOwnHNSWConfig
         self.datatype = datatype
         self.quantization = quantization
+        self.ownQuantization = ownQuantization
         self.onDisk = onDisk
     }
 }
@@ -82,6 +85,8 @@ package struct CollectionConfig: Sendable, Codable, Equatable {
     package var writeConsistencyFactor: Int
     /// The collection's own HNSW settings, for spaces that name none.
     package var hnsw: HNSWConfig
+    /// The collection's own setting, for spaces that name none.
+    package var quantization: QuantizationSettings?
     /// The dialect's `on_disk_payload`, echoed; payloads are always mapped from disk.
     package var onDiskPayload: Bool
     /// In order of paths; created and dropped while the collection is in use.
@@ -89,8 +94,8 @@ package struct CollectionConfig: Sendable, Codable, Equatable {
 
     package init(
         spaces: [VectorSpace], virtualShards: Int = 128, physicalShards: Int = 1, replicationFactor: Int = 1,
-        writeConsistencyFactor: Int = 1, hnsw: HNSWConfig = HNSWConfig(), onDiskPayload: Bool = true,
-        payloadIndexes: [PayloadIndexConfig] = []
+        writeConsistencyFactor: Int = 1, hnsw: HNSWConfig = HNSWConfig(),
+        quantization: QuantizationSettings? = nil, onDiskPayload: Bool = true, payloadIndexes: [PayloadIndexConfig] = []
     ) {
         self.spaces = spaces.sorted { $0.name < $1.name }
         self.virtualShards = virtualShards
@@ -98,6 +103,7 @@ package struct CollectionConfig: Sendable, Codable, Equatable {
         self.replicationFactor = replicationFactor
         self.writeConsistencyFactor = writeConsistencyFactor
         self.hnsw = hnsw
+        self.quantization = quantization
         self.onDiskPayload = onDiskPayload
         self.payloadIndexes = payloadIndexes
     }

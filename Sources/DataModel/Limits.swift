@@ -27,6 +27,10 @@ package enum Limits {
     package static let filterConditions = 4_096
     /// Values of one match, and ids of one `has_id`.
     package static let filterValues = 100_000
+    /// Payload indexes of a collection: each write looks into the payload for each of them.
+    package static let payloadIndexes = 64
+    /// Characters of a token in a text index.
+    package static let tokenLength = 0...1_024
     /// A request body. Qdrant's default is 32 MiB too.
     package static let bodyBytes = 32 << 20
     /// UTF-8 bytes of a collection's or vector space's name: a file name on every system, and a key of the control store.

@@ -25,6 +25,21 @@ package enum Quantization: String, Sendable, Codable, CaseIterable {
     case binary
 }
 
+/// A quantization as it was asked for.
+package struct QuantizationSettings: Sendable, Codable, Equatable {
+    package var kind: Quantization
+    /// The dialect's `quantile` and `always_ram`, echoed: each vector has a scale of its own, and codes are mapped from
+    /// disk.
+    package var quantile: Float?
+    package var alwaysRAM: Bool?
+
+    package init(kind: Quantization, quantile: Float? = nil, alwaysRAM: Bool? = nil) {
+        self.kind = kind
+        self.quantile = quantile
+        self.alwaysRAM = alwaysRAM
+    }
+}
+
 /// What a query says of codes (`params.quantization` in the dialect).
 package struct QuantizationParameters: Sendable, Equatable {
     /// Walk over raw vectors.

@@ -272,7 +272,6 @@ def test_broken_http_is_answered_with_4xx_or_a_closed_connection(client, cluster
 
 def test_unsupported_fields_are_refused_by_name_and_not_misread(client):
     for field, value in {
-        "filter": {"must": [{"key": "n", "match": {"value": 1}}]},
         "prefetch": {"query": GOOD},
         "lookup_from": {"collection": "other"},
     }.items():

@@ -19,13 +19,17 @@ extension JSONElement {
     /// The body of a collection's creation.
     func collectionConfig(defaults: CollectionDefaults) throws(DialectError) -> CollectionConfig {
         try requireObject()
-        try refuse("sparse_vectors", "quantization_config", "init_from", "metadata")
+        try refuse("sparse_vectors", "init_from", "metadata")
         try refuseCustomSharding()
         try refuseStrictMode()
         let hnsw = HNSWSettings(try field("hnsw_config"), path: "hnsw_config")
         let hnswDiff = try hnsw.read()
+        let quantization = try quantizationSettings()
+        let defaultsOfSpaces = SpaceDefaults(hnsw: hnswDiff, quantization: quantization)
         let vectors = try requiredField("vectors")
-        let spaces = try within("vectors") { () throws(DialectError) in try vectors.vectorSpaces(collection: hnswDiff) }
+        let spaces = try within("vectors") { () throws(DialectError) in
+            try vectors.vectorSpaces(collection: defaultsOfSpaces)
+        }
 
         let physicalShards = try integer("shard_number", in: Limits.physicalShards)
         let virtualShards = try integer("virtual_shards", in: Limits.virtualShards)
@@ -38,7 +42,7 @@ extension JSONElement {
             replicationFactor: replicationFactor ?? defaults.replicationFactor,
             writeConsistencyFactor: factor ?? defaults.writeConsistencyFactor,
             hnsw: hnswDiff.applied(to: HNSWConfig(), dimension: spaces.first?.dimension ?? 1),
-            onDiskPayload: try bool("on_disk_payload") ?? true)
+            quantization: quantization, onDiskPayload: try bool("on_disk_payload") ?? true)
         // What was not asked for gives way to what was.
         if physicalShards == nil { config.physicalShards = min(config.physicalShards, config.virtualShards) }
         if factor == nil {
@@ -67,7 +71,7 @@ extension JSONElement {
         if try strict.bool("enabled") == true { throw DialectError("strict_mode_config.enabled", "not supported") }
     }
 
-    private func vectorSpaces(collection: HNSWSettings.Values) throws(DialectError) -> [VectorSpace] {
+    private func vectorSpaces(collection: SpaceDefaults) throws(DialectError) -> [VectorSpace] {
         guard isObject else { throw DialectError("", "an object is expected, not \(typeName)") }
         if let size = try field("size"), !size.isObject { return [try vectorSpace(named: "", collection: collection)] }
         guard Limits.vectorSpaces.contains(count) else {
@@ -93,13 +97,14 @@ extension JSONElement {
     }
 
     private func vectorSpace(
-        named name: String, collection: HNSWSettings.Values
+        named name: String, collection: SpaceDefaults
     ) throws(DialectError) -> VectorSpace {
         guard isObject else { throw DialectError("", "an object with `size` and `distance` is expected") }
-        try refuse("multivector_config", "quantization_config")
-        _ = try bool("on_disk")
-        if let datatype = try string("datatype"), datatype != "float32" {
-            throw DialectError("datatype", "\(quoted(datatype)) is not supported; float32 is")
+        try refuse("multivector_config")
+        let datatypeName = try string("datatype") ?? VectorDatatype.float32.rawValue
+        guard let datatype = VectorDatatype(rawValue: datatypeName) else {
+            throw DialectError(
+                "datatype", "\(quoted(datatypeName)) is not supported; float32, float16 and uint8 are")
         }
         guard let size = try integer("size", in: Limits.dimension) else {
             throw DialectError("size", "the field is missing")
@@ -112,11 +117,20 @@ extension JSONElement {
             throw DialectError("distance", "\(quoted(distanceName)) is none of \(known)")
         }
         let own = try HNSWSettings(field("hnsw_config"), path: "hnsw_config").read()
+        let ownQuantization = try quantizationSettings()
         return VectorSpace(
             name: name, dimension: size, distance: distance,
-            hnsw: own.applied(to: collection.applied(to: HNSWConfig(), dimension: size), dimension: size),
-            hasOwnHNSWConfig: own != HNSWSettings.Values())
+            hnsw: own.applied(to: collection.hnsw.applied(to: HNSWConfig(), dimension: size), dimension: size),
+            hasOwnHNSWConfig: own != HNSWSettings.Values(), datatype: datatype,
+            quantization: (ownQuantization ?? collection.quantization)?.kind, ownQuantization: ownQuantization,
+            onDisk: try bool("on_disk"))
     }
+}
+
+/// What a collection says for those of its vector spaces that say nothing themselves.
+private struct SpaceDefaults {
+    var hnsw: HNSWSettings.Values
+    var quantization: QuantizationSettings?
 }
 
 /// The dialect's `hnsw_config`: settings that are named, over others.

@@ -22,8 +22,12 @@ extension JSONWriter {
             ,"optimizer_config":{"deleted_threshold":0.2,"vacuum_min_vector_number":1000,"default_segment_number":0,\
             "max_segment_size":null,"memmap_threshold":null,"indexing_threshold":null,"flush_interval_sec":5,\
             "max_optimization_threads":null},"wal_config":{"wal_capacity_mb":32,"wal_segments_ahead":0},\
-            "quantization_config":null},"payload_schema":{},"collection_id":
+            "quantization_config":
             """)
+        if let quantization = info.config.quantization { self.quantization(quantization) } else { raw("null") }
+        raw("},\"payload_schema\":")
+        payloadSchema(info.config.payloadIndexes, points: info.points)
+        raw(",\"collection_id\":")
         string(info.id.rawValue)
         raw("}")
     }
@@ -63,6 +67,18 @@ extension JSONWriter {
         if space.hasOwnHNSWConfig {
             raw(",\"hnsw_config\":")
             hnsw(space.hnsw, dimension: space.dimension)
+        }
+        if let quantization = space.ownQuantization {
+            raw(",\"quantization_config\":")
+            self.quantization(quantization)
+        }
+        if let onDisk = space.onDisk {
+            raw(",\"on_disk\":")
+            bool(onDisk)
+        }
+        if space.datatype != .float32 {
+            raw(",\"datatype\":")
+            string(space.datatype.rawValue)
         }
         raw("}")
     }

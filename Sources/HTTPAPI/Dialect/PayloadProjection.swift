@@ -6,10 +6,10 @@ import DataModel
 /// The dialect's rules: an object or array is walked as deep as a path may still apply; elements of arrays have the
 /// path component `[]`; including `a.b` keeps the way to it, and all below it.
 struct PayloadProjection {
-    private let paths: [PayloadPath]
+    private let paths: [[PayloadPath.Step]]
     private let isInclusion: Bool
     /// Where the walk is.
-    private var current: [PayloadPath.Component] = []
+    private var current: [PayloadPath.Step] = []
 
     /// Writes the wanted part of `payload`.
     static func write(
@@ -32,7 +32,7 @@ struct PayloadProjection {
         if !isWritten { writer.raw("{}") }
     }
 
-    private init(paths: [PayloadPath], isInclusion: Bool) {
+    private init(paths: [[PayloadPath.Step]], isInclusion: Bool) {
         self.paths = paths
         self.isInclusion = isInclusion
     }
@@ -79,7 +79,7 @@ struct PayloadProjection {
 
     private var isWanted: Bool {
         isInclusion
-            ? paths.contains { zip($0.components, current).allSatisfy { $0 == $1 } }
-            : !paths.contains { current.starts(with: $0.components) }
+            ? paths.contains { zip($0, current).allSatisfy { $0 == $1 } }
+            : !paths.contains { current.starts(with: $0) }
     }
 }

@@ -4,60 +4,11 @@ import DataModel
 enum PayloadSelector: Sendable, Equatable {
     case none
     case all
-    case include([PayloadPath])
-    case exclude([PayloadPath])
+    /// By the steps of each path.
+    case include([[PayloadPath.Step]])
+    case exclude([[PayloadPath.Step]])
 
     var isWanted: Bool { self != .none }
-}
-
-/// A path into a payload: `a.b`, `a[].b`, `a[0]`, `"a.b".c`.
-struct PayloadPath: Sendable, Equatable {
-    enum Component: Sendable, Equatable {
-        case key(String)
-        /// `[]`: every element.
-        case elements
-        case index(Int)
-    }
-
-    var components: [Component]
-
-    init(components: [Component]) { self.components = components }
-
-    /// Nil when the text is not a path.
-    init?(_ text: String) {
-        components = []
-        var rest = text[...]
-        repeat {
-            guard let key = Self.key(&rest) else { return nil }
-            components.append(.key(key))
-            while rest.first == "[" {
-                guard let end = rest.firstIndex(of: "]") else { return nil }
-                let index = rest[rest.index(after: rest.startIndex)..<end]
-                if index.isEmpty {
-                    components.append(.elements)
-                } else {
-                    guard let number = Int(index), number >= 0 else { return nil }
-                    components.append(.index(number))
-                }
-                rest = rest[rest.index(after: end)...]
-            }
-            if rest.isEmpty { return }
-        } while rest.popFirst() == "."
-        return nil
-    }
-
-    private static func key(_ rest: inout Substring) -> String? {
-        if rest.first == "\"" {
-            rest.removeFirst()
-            guard let end = rest.firstIndex(of: "\"") else { return nil }
-            defer { rest = rest[rest.index(after: end)...] }
-            return String(rest[..<end])
-        }
-        let key = rest.prefix { $0 != "." && $0 != "[" }
-        guard !key.isEmpty, !key.contains("]"), !key.contains("\"") else { return nil }
-        rest = rest[key.endIndex...]
-        return String(key)
-    }
 }
 
 extension JSONElement {
@@ -79,11 +30,11 @@ extension JSONElement {
         throw DialectError("\(name)", "`include` or `exclude` is expected")
     }
 
-    private func payloadPaths(_ name: StaticString) throws(DialectError) -> [PayloadPath] {
+    private func payloadPaths(_ name: StaticString) throws(DialectError) -> [[PayloadPath.Step]] {
         guard isArray else { throw DialectError("\(name)", "an array of paths is expected, not \(typeName)") }
-        var paths: [PayloadPath] = []
+        var paths: [[PayloadPath.Step]] = []
         for text in try strings(in: name) {
-            guard let path = PayloadPath(text) else {
+            guard let path = PayloadPath(text).steps else {
                 throw DialectError("\(name)[\(paths.count)]", "\(quoted(text)) is not a path")
             }
             paths.append(path)

@@ -24,7 +24,7 @@ extension JSONElement {
 
     func scrollCommand() throws(DialectError) -> ScrollCommand {
         try requireObject()
-        try refuse("filter", "order_by", "shard_key")
+        try refuse("order_by", "shard_key")
         let payload = try payloadSelector(default: .all)
         let start = try field("offset")
         return ScrollCommand(
@@ -33,14 +33,15 @@ extension JSONElement {
                     try within("offset") { () throws(DialectError) in try PointID(start) }
                 },
                 limit: try integer("limit", in: 1...Limits.resultWindow.upperBound) ?? 10,
-                withPayload: payload.isWanted, withVectors: try vectorSelector()),
+                filter: try FilterReader.filter(of: self), withPayload: payload.isWanted, withVectors: try vectorSelector()),
             payload: payload)
     }
 
-    /// Checks the body of a count, which has nothing that changes the answer.
-    func checkCount() throws(DialectError) {
+    /// The filter of a count; nil to count all. Every count is exact.
+    func countFilter() throws(DialectError) -> Filter? {
         try requireObject()
-        try refuse("filter", "shard_key")
+        try refuse("shard_key")
         _ = try bool("exact")
+        return try FilterReader.filter(of: self)
     }
 }

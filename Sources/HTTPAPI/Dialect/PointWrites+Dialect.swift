@@ -103,11 +103,13 @@ extension JSONElement {
 
     // MARK: Deletes
 
-    /// `{"points": [ids]}`; a selection by filter is refused.
-    func deletedIDs() throws(DialectError) -> [PointID] {
+    /// `{"points": [ids]}` or `{"filter": {...}}`.
+    func deletion() throws(DialectError) -> PointUpdate {
         try requireObject()
-        try refuse("filter", "shard_key")
-        return try pointIDs("points")
+        try refuse("shard_key")
+        guard let filter = try FilterReader.filter(of: self) else { return .delete(try pointIDs("points")) }
+        guard try field("points") == nil else { throw DialectError("filter", "ids are given too; leave out one of them") }
+        return .deleteMatching(filter)
     }
 }
 
@@ -115,6 +117,7 @@ extension JSONElement {
 enum PointUpdate: Sendable {
     case upsert([Point])
     case delete([PointID])
+    case deleteMatching(Filter)
 }
 
 extension JSONElement {
@@ -139,7 +142,7 @@ extension JSONElement {
         switch name {
         case "upsert": return .upsert(try within(name) { () throws(DialectError) in try value.upsertedPoints() })
         case "delete", "delete_points":
-            return .delete(try within(name) { () throws(DialectError) in try value.deletedIDs() })
+            return try within(name) { () throws(DialectError) in try value.deletion() }
         default: throw DialectError(String(name.prefix(64)), "not supported")
         }
     }

@@ -16,7 +16,7 @@ extension JSONElement {
     /// The body of `points/query`.
     func queryCommand() throws(DialectError) -> QueryCommand {
         try requireObject()
-        try refuse("filter", "prefetch", "lookup_from", "shard_key", "group_by")
+        try refuse("prefetch", "lookup_from", "shard_key", "group_by")
         guard let target = try field("query") else { return try listingCommand() }
         let space = try string("using") ?? ""
         return try searchCommand(
@@ -26,7 +26,7 @@ extension JSONElement {
     /// The body of the older `points/search`.
     func olderSearchCommand() throws(DialectError) -> QueryCommand {
         try requireObject()
-        try refuse("filter", "shard_key", "group_by", "lookup_from")
+        try refuse("shard_key", "group_by", "lookup_from")
         let vector = try requiredField("vector")
         let (space, values) = try within("vector") { () throws(DialectError) in try vector.searchVector() }
         return try searchCommand(target: .vector(values), space: space)
@@ -52,18 +52,12 @@ extension JSONElement {
     private func searchCommand(target: QueryTarget, space: String) throws(DialectError) -> QueryCommand {
         let payload = try payloadSelector(default: .none)
         let (limit, offset) = try window()
-        var query = Query(
-            target: target, space: space, limit: limit, offset: offset, scoreThreshold: try float("score_threshold"),
-            withPayload: payload.isWanted, withVectors: try vectorSelector())
-        if let params = try field("params") {
-            do {
-                try params.requireObject()
-                query.ef = try params.integer("hnsw_ef", in: Limits.efSearch)
-                query.exact = try params.bool("exact") ?? false
-            } catch {
-                throw error.within("params")
-            }
-        }
+        let parameters = try SearchParameters(of: self)
+        let query = Query(
+            target: target, space: space, filter: try FilterReader.filter(of: self), limit: limit, offset: offset,
+            scoreThreshold: try float("score_threshold"), ef: parameters.ef, recall: parameters.recall,
+            exact: parameters.exact, quantization: parameters.quantization, withPayload: payload.isWanted,
+            withVectors: try vectorSelector())
         return QueryCommand(kind: .search(query), payload: payload)
     }
 
@@ -71,7 +65,8 @@ extension JSONElement {
         let payload = try payloadSelector(default: .none)
         let (limit, offset) = try window()
         let request = ScrollRequest(
-            start: nil, limit: offset + limit, withPayload: payload.isWanted, withVectors: try vectorSelector())
+            start: nil, limit: offset + limit, filter: try FilterReader.filter(of: self),
+            withPayload: payload.isWanted, withVectors: try vectorSelector())
         return QueryCommand(kind: .listing(request, offset: offset), payload: payload)
     }
 

@@ -26,8 +26,8 @@ struct PointRoutes: Sendable {
 
     @Sendable private func delete(_ request: Request, _ context: APIContext) async throws -> Response {
         let collection = try api.collectionName(context)
-        let ids = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.deletedIDs() }
-        let sequence = try await apply(.delete(ids), to: collection, request)
+        let deletion = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.deletion() }
+        let sequence = try await apply(deletion, to: collection, request)
         return Envelope.ok(context) { $0.updateResult(sequence, request) }
     }
 
@@ -50,6 +50,8 @@ struct PointRoutes: Sendable {
             return try await api.database.upsert(points, into: collection, deadline: deadline)
         case .delete(let ids) where !ids.isEmpty:
             return try await api.database.delete(ids, from: collection, deadline: deadline)
+        case .deleteMatching(let filter):
+            return try await api.database.delete(matching: filter, from: collection, deadline: deadline)
         case .upsert, .delete:
             throw DialectError("points", "the array is empty")
         }
@@ -96,8 +98,8 @@ struct PointRoutes: Sendable {
 
     @Sendable private func count(_ request: Request, _ context: APIContext) async throws -> Response {
         let collection = try api.collectionName(context)
-        try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.checkCount() }
-        let count = try await api.database.count(in: collection, deadline: try api.deadline(request))
+        let filter = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.countFilter() }
+        let count = try await api.database.count(filter, in: collection, deadline: try api.deadline(request))
         return Envelope.ok(context) { writer in
             writer.raw("{\"count\":")
             writer.integer(count)
@@ -108,7 +110,7 @@ struct PointRoutes: Sendable {
 
 extension JSONWriter {
     /// What a write answers. It is durable in either case; the dialect says `completed` to those who asked to wait.
-    fileprivate mutating func updateResult(_ sequence: SequenceNumber, _ request: Request) {
+    mutating func updateResult(_ sequence: SequenceNumber, _ request: Request) {
         raw("{\"operation_id\":")
         integer(sequence.rawValue)
         raw(",\"status\":")

@@ -15,8 +15,6 @@ struct UnsupportedRoutes: Sendable {
         refuse("points/search/matrix/pairs", [.post], "the distance matrix", table)
         refuse("points/search/matrix/offsets", [.post], "the distance matrix", table)
         refuse("facet", [.post], "faceting", table)
-        refuse("index", [.put], "payload indexes", table)
-        refuse("index/{field}", [.delete], "payload indexes", table)
         refuse("snapshots", [.get, .post], "snapshots over HTTP", table)
         refuse("shards", [.get, .put], "shard keys", table)
     }

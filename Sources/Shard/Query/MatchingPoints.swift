@@ -27,18 +27,6 @@ struct MatchingPoints {
         }
     }
 
-    /// The rows of `view` that a search must not return: those without a vector in the space, and those that do not pass.
-    func excludedRows(
-        _ view: ReadView, space: Int, _ transaction: borrowing some Transaction & ~Copyable
-    ) throws -> DeletedSet {
-        let deleted = view.deleted[space]
-        var excluded = DeletedSet.Editor(deleted)
-        for slot in 0..<view.slotCount where !deleted.contains(slot) {
-            if try !program.matches(row(at: slot, transaction)) { excluded.insert(slot) }
-        }
-        return excluded.finished()
-    }
-
     private func row(
         at slot: UInt32, _ transaction: borrowing some Transaction & ~Copyable
     ) throws -> PayloadRow {

@@ -71,7 +71,6 @@ import Testing
         query(#"{"query":{"fusion":"rrf"}}"#, "query.fusion: this kind of query is not supported"),
         query(#"{"query":{"recommend":{"positive":[1]}}}"#, "query.recommend: this kind of query is not supported"),
         query(#"{"query":{"nearest":[1],"mmr":{"diversity":1}}}"#, "query.mmr: not supported"),
-        query(#"{"query":[1],"filter":{"must":[]}}"#, "filter: not supported"),
         query(#"{"query":[1],"prefetch":[{}]}"#, "prefetch: not supported"),
         query(#"{"query":[1],"lookup_from":{"collection":"d"}}"#, "lookup_from: not supported"),
         query(#"{"query":[1],"limit":0}"#, "limit: 0 is outside of 1...100000"),
@@ -81,6 +80,17 @@ import Testing
             #"{"query":[1],"limit":90000,"offset":20000}"#,
             "limit: offset + limit, 110000, is more than the limit of 100000"),
         query(#"{"query":[1],"params":{"hnsw_ef":0}}"#, "params.hnsw_ef: 0 is outside of 1...16384"),
+        query(
+            #"{"query":[1],"params":{"recall":1}}"#, "params.recall: a number between 0 and 1 is expected, not 1"),
+        query(
+            #"{"query":[1],"params":{"recall":0.9,"hnsw_ef":9}}"#,
+            "params.recall: it takes the place of `hnsw_ef`, which is given too"),
+        query(
+            #"{"query":[1],"params":{"recall":0.9,"exact":true}}"#,
+            "params.recall: an exact search finds all; leave out one of the two"),
+        query(
+            #"{"query":[1],"params":{"quantization":{"oversampling":0.5}}}"#,
+            "params.quantization.oversampling: a number in 1...1000 is expected, not 0.5"),
         query(#"{"query":[1],"params":7}"#, "params: an object is expected, not a number"),
         query(#"{"query":[1],"score_threshold":"x"}"#, "score_threshold: a finite number is expected, not `x`"),
         query(#"{"query":[1],"with_payload":["a..b"]}"#, "with_payload[0]: `a..b` is not a path"),
@@ -99,7 +109,7 @@ import Testing
             error: "order_by: not supported"),
         Mistake(
             method: "POST", path: "/collections/c/points/delete", body: #"{"filter":{"must":[{}]}}"#,
-            error: "filter: not supported"),
+            error: "filter.must[0]: the condition is empty"),
         Mistake(method: "POST", path: "/collections/c/points", body: "{}", error: "ids: the field is missing"),
         Mistake(
             method: "POST", path: "/collections/c/points/count?timeout=soon", body: "{}",
@@ -126,8 +136,8 @@ import Testing
         create(#"{"vectors":{"a":{"distance":"Dot"}}}"#, "vectors.a.size: the field is missing"),
         create(#"{"vectors":{"":{"size":4,"distance":"Dot"}}}"#, "vectors: a name has 1...255 bytes of UTF-8"),
         create(
-            #"{"vectors":{"size":4,"distance":"Dot","datatype":"uint8"}}"#,
-            "vectors.datatype: `uint8` is not supported; float32 is"),
+            #"{"vectors":{"size":4,"distance":"Dot","datatype":"turbo4"}}"#,
+            "vectors.datatype: `turbo4` is not supported; float32, float16 and uint8 are"),
         create(
             #"{"vectors":{"size":4,"distance":"Dot","hnsw_config":{"m":1000}}}"#,
             "vectors.hnsw_config.m: 1000 is outside of 4...128"),
@@ -137,8 +147,14 @@ import Testing
         create(
             #"{"vectors":{"size":4,"distance":"Dot"},"sparse_vectors":{"s":{}}}"#, "sparse_vectors: not supported"),
         create(
-            #"{"vectors":{"size":4,"distance":"Dot"},"quantization_config":{"scalar":{"type":"int8"}}}"#,
-            "quantization_config: not supported"),
+            #"{"vectors":{"size":4,"distance":"Dot"},"quantization_config":{"product":{"compression":"x4"}}}"#,
+            "quantization_config.product: not supported; `scalar` and `binary` are"),
+        create(
+            #"{"vectors":{"a":{"size":4,"distance":"Dot","quantization_config":{"scalar":{"type":"int4"}}}}}"#,
+            "vectors.a.quantization_config.scalar.type: `int4` is not supported; int8 is"),
+        create(
+            #"{"vectors":{"size":4,"distance":"Dot"},"quantization_config":"On"}"#,
+            "quantization_config: `On` is not `Disabled`"),
         create(
             #"{"vectors":{"size":4,"distance":"Dot"},"shard_number":200}"#,
             "shard_number: 200 is more than the 128 virtual shards"),

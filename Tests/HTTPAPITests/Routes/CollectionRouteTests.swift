@@ -37,8 +37,53 @@ import Testing
             let text = try await server.send("GET", "/collections/c").resultText
             #expect(
                 text.contains(
-                    #""params":{"vectors":{"a":{"size":100,"distance":"Euclid","hnsw_config":{"m":24,"ef_construct":50,"full_scan_threshold":10000,"max_indexing_threads":0,"on_disk":false}},"b":{"size":3,"distance":"Manhattan"}},"shard_number":5,"virtual_shards":32,"replication_factor":3,"write_consistency_factor":2,"on_disk_payload":false}"#
+                    #""params":{"vectors":{"a":{"size":100,"distance":"Euclid","hnsw_config":{"m":24,"ef_construct":50,"full_scan_threshold":10000,"max_indexing_threads":0,"on_disk":false},"on_disk":true},"b":{"size":3,"distance":"Manhattan"}},"shard_number":5,"virtual_shards":32,"replication_factor":3,"write_consistency_factor":2,"on_disk_payload":false}"#
                 ))
+        }
+    }
+
+    @Test func codesAndDatatypesAreTakenAndEchoed() async throws {
+        try await TestServer.run { server in
+            let body = #"""
+                {"vectors":{"a":{"size":4,"distance":"Dot","datatype":"float16","quantization_config":{"binary":{}}},
+                "b":{"size":4,"distance":"Dot","datatype":"uint8","quantization_config":"Disabled"},
+                "c":{"size":4,"distance":"Dot"}},
+                "quantization_config":{"scalar":{"type":"int8","quantile":0.75,"always_ram":true}}}
+                """#
+            #expect(try await server.send("PUT", "/collections/c", body).status == 200)
+            let config = try #require(server.database.state.withLock { $0.collections["c"]?.config })
+            #expect(config.spaces.map(\.quantization) == [.binary, Quantization.none, .scalar])
+            #expect(config.spaces.map(\.datatype) == [.float16, .uint8, .float32])
+            let text = try await server.send("GET", "/collections/c").resultText
+            for part in [
+                #""a":{"size":4,"distance":"Dot","quantization_config":{"binary":{}},"datatype":"float16"}"#,
+                #""b":{"size":4,"distance":"Dot","quantization_config":"Disabled","datatype":"uint8"}"#,
+                #""c":{"size":4,"distance":"Dot"}"#,
+                #","quantization_config":{"scalar":{"type":"int8","quantile":0.75,"always_ram":true}}},"#,
+            ] { #expect(text.contains(part), "\(part) in \(text)") }
+        }
+    }
+
+    @Test func payloadIndexesAreCreatedShownAndDropped() async throws {
+        try await TestServer.run { server in
+            try await server.fill()
+            for body in [
+                #"{"field_name":"n","field_schema":"integer"}"#,
+                #"{"field_name":"a.b[].c","field_schema":{"type":"keyword","is_tenant":true,"on_disk":true}}"#,
+                #"{"field_name":"t","field_schema":{"type":"text","tokenizer":"prefix","lowercase":false,"min_token_len":2,"max_token_len":9}}"#,
+            ] {
+                let answer = try await server.send("PUT", "/collections/c/index?wait=true", body)
+                #expect(answer.resultText == #"{"operation_id":0,"status":"completed"}"#)
+            }
+            let text = try await server.send("GET", "/collections/c").resultText
+            #expect(
+                text.contains(
+                    #""payload_schema":{"n":{"data_type":"integer","points":10},"a.b[].c":{"data_type":"keyword","points":10},"t":{"data_type":"text","params":{"type":"text","tokenizer":"prefix","lowercase":false,"min_token_len":2,"max_token_len":9},"points":10}}"#
+                ))
+            #expect(try await server.send("DELETE", "/collections/c/index/a.b%5B%5D.c").status == 200)
+            #expect(try await server.send("DELETE", "/collections/c/index/n").status == 200)
+            let indexes = server.database.state.withLock { $0.collections["c"]?.config.payloadIndexes }
+            #expect(indexes?.map(\.path.text) == ["t"])
         }
     }
 

@@ -40,6 +40,19 @@ import Testing
         }
     }
 
+    @Test func whatIsSaidOfCodesAndRecallReachesTheDatabase() async throws {
+        try await TestServer.run { server in
+            try await server.fill()
+            let body =
+                #"{"query":[1,0,0,0],"filter":{"must":{"key":"n","match":{"value":3}}},"params":{"recall":0.97,"acorn":{"enable":true,"max_selectivity":0.4},"quantization":{"ignore":true,"rescore":false,"oversampling":2.5}}}"#
+            #expect(try await server.search(body).status == 200)
+            let query = try #require(server.database.state.withLock { $0.lastQueries.first })
+            #expect((query.recall, query.ef) == (0.97, nil))
+            #expect(query.quantization == QuantizationParameters(ignore: true, rescore: false, oversampling: 2.5))
+            #expect(query.filter == Filter(must: [.field(PayloadPath("n"), .any([.integer(3)]))]))
+        }
+    }
+
     @Test func batchesAnswerInOrder() async throws {
         try await TestServer.run { server in
             try await server.fill()

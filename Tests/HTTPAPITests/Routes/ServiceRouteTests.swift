@@ -26,8 +26,8 @@ import Testing
             let method = try await server.send("PATCH", "/collections/c/points/query", "{}")
             #expect((method.status, method.headers["allow"]) == (405, "POST"))
             #expect(!method.error.isEmpty)
-            let unsupported = try await server.send("PUT", "/collections/c/index", #"{"field_name":"n"}"#)
-            #expect((unsupported.status, unsupported.error) == (400, "Wrong input: payload indexes: not supported"))
+            let unsupported = try await server.send("POST", "/collections/c/facet", #"{"key":"n"}"#)
+            #expect((unsupported.status, unsupported.error) == (400, "Wrong input: faceting: not supported"))
         }
     }
 

@@ -18,6 +18,8 @@ final class FakeDatabase: Database {
         var moves: [MoveRequest] = []
         var lastScrollReplica: NodeID?
         var lastQueries: [Query] = []
+        /// Of the last scroll, count or delete. Nothing is filtered.
+        var lastFilter: Filter?
     }
 
     let state = Mutex(State())
@@ -71,6 +73,23 @@ final class FakeDatabase: Database {
         }
     }
 
+    func createPayloadIndex(
+        _ index: PayloadIndexConfig, on collection: String, deadline: Deadline
+    ) async throws(DatabaseError) {
+        try with(collection) { (collection) throws(DatabaseError) in
+            collection.config.payloadIndexes.removeAll { $0.path == index.path }
+            collection.config.payloadIndexes.append(index)
+        }
+    }
+
+    func deletePayloadIndex(
+        at path: PayloadPath, of collection: String, deadline: Deadline
+    ) async throws(DatabaseError) {
+        try with(collection) { (collection) throws(DatabaseError) in
+            collection.config.payloadIndexes.removeAll { $0.path == path }
+        }
+    }
+
     // MARK: Points
 
     func upsert(
@@ -107,6 +126,13 @@ final class FakeDatabase: Database {
         }
     }
 
+    func delete(
+        matching filter: Filter, from collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> SequenceNumber {
+        state.withLock { $0.lastFilter = filter }
+        return try await delete([], from: collection, deadline: deadline)
+    }
+
     private static func record(_ point: Point, payload: Bool, vectors: VectorSelector) -> Record {
         var chosen: NamedVectors?
         switch vectors {
@@ -135,6 +161,7 @@ final class FakeDatabase: Database {
         _ request: ScrollRequest, through collection: String, replica: NodeID?, deadline: Deadline
     ) async throws(DatabaseError) -> ScrollPage {
         state.withLock { $0.lastScrollReplica = replica }
+        state.withLock { $0.lastFilter = request.filter }
         return try with(collection) { (collection) throws(DatabaseError) in
             let ids = collection.points.keys.filter { id in request.start.map { $0 <= id } ?? true }.sorted()
             let records = ids.prefix(request.limit).compactMap { collection.points[$0] }.map {
@@ -144,8 +171,11 @@ final class FakeDatabase: Database {
         }
     }
 
-    func count(in collection: String, deadline: Deadline) async throws(DatabaseError) -> UInt64 {
-        try with(collection) { (collection) throws(DatabaseError) in UInt64(collection.points.count) }
+    func count(
+        _ filter: Filter?, in collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> UInt64 {
+        state.withLock { $0.lastFilter = filter }
+        return try with(collection) { (collection) throws(DatabaseError) in UInt64(collection.points.count) }
     }
 
     func query(

@@ -1,0 +1,54 @@
+import Cluster
+package import DataModel
+import Logging
+
+/// The collection's record says which payload indexes there are; each replica makes what it has the same.
+extension Coordinator {
+    package func createPayloadIndex(
+        _ index: PayloadIndexConfig, on collection: String, deadline: Deadline
+    ) async throws(DatabaseError) {
+        try await changePayloadIndexes(of: collection, deadline: deadline) { (indexes) throws(DatabaseError) in
+            indexes.removeAll { $0.path == index.path }
+            guard indexes.count < Limits.payloadIndexes else {
+                throw .invalid(reason: "the collection has \(Limits.payloadIndexes) payload indexes, which is the limit")
+            }
+            indexes.append(index)
+            indexes.sort { $0.path.text < $1.path.text }
+        }
+        logger.info("Collection \(collection) has a \(index.kind.rawValue) index on \(index.path.text)")
+    }
+
+    package func deletePayloadIndex(
+        at path: PayloadPath, of collection: String, deadline: Deadline
+    ) async throws(DatabaseError) {
+        try await changePayloadIndexes(of: collection, deadline: deadline) { $0.removeAll { $0.path == path } }
+        logger.info("Collection \(collection) has no index on \(path.text)")
+    }
+
+    private func changePayloadIndexes(
+        of name: String, deadline: Deadline, _ change: (inout [PayloadIndexConfig]) throws(DatabaseError) -> Void
+    ) async throws(DatabaseError) {
+        var backoff = Backoff()
+        while true {
+            _ = try await routing(of: name)
+            guard let stored = cache.current.collection(name), stored.value.state == .ready else {
+                throw .collectionNotFound(name)
+            }
+            var record = stored.value
+            try change(&record.config.payloadIndexes)
+            guard record.config.payloadIndexes != stored.value.config.payloadIndexes else { return }
+            let key = ControlKey.collection(name)
+            let outcome = try await transact(
+                guards: [ControlGuard(key: key, expected: stored.revision)],
+                mutations: [.put(key: key, value: record.encoded)])
+            if case .committed = outcome {
+                // Whoever asks this node next finds what was just written.
+                _ = try await freshState()
+                return
+            }
+            guard await backoff.pause(until: deadline) else {
+                throw .deadlineExceeded(reason: "collection \(name): its record is changed all the time")
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+import Coordinator
+import DataModel
+import Hummingbird
+
+/// Payload indexes. Creating one again with the same schema changes nothing.
+struct PayloadIndexRoutes: Sendable {
+    let api: API
+
+    func add(to table: RouteTable) {
+        table.add("/collections/{collection}/index", [.put: create])
+        table.add("/collections/{collection}/index/{field}", [.delete: delete])
+    }
+
+    @Sendable private func create(_ request: Request, _ context: APIContext) async throws -> Response {
+        let collection = try api.collectionName(context)
+        let index = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.payloadIndex() }
+        try await api.database.createPayloadIndex(
+            index, on: collection, deadline: try api.deadline(request, standard: API.writeTimeout))
+        return Envelope.ok(context) { $0.updateResult(.zero, request) }
+    }
+
+    @Sendable private func delete(_ request: Request, _ context: APIContext) async throws -> Response {
+        let collection = try api.collectionName(context)
+        let path = PayloadPath(try api.pathParameter("field", context))
+        try await api.database.deletePayloadIndex(
+            at: path, of: collection, deadline: try api.deadline(request, standard: API.writeTimeout))
+        return Envelope.ok(context) { $0.updateResult(.zero, request) }
+    }
+}
