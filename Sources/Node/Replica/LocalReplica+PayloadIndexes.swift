@@ -1,5 +1,6 @@
 import Cluster
 import DataModel
+import Logging
 import Shard
 import Synchronization
 
