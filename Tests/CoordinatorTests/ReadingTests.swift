@@ -68,7 +68,7 @@ struct ReadingTests {
             .staleEpoch(current: Epoch(9)), .corrupted(reason: "checksum"),
         ] {
             fixture.shards.set(.fails(error), on: 1)
-            #expect(try await fixture.coordinator.count(in: "c", deadline: .soon) == 0)
+            #expect(try await fixture.coordinator.count(nil, in: "c", deadline: .soon) == 0)
         }
     }
 
@@ -78,7 +78,7 @@ struct ReadingTests {
         for node: UInt32 in 1...3 {
             fixture.shards.set(.failsFirst(4, .notServing(reason: "taking over")), on: node)
         }
-        #expect(try await fixture.coordinator.count(in: "c", deadline: .soon) == 0)
+        #expect(try await fixture.coordinator.count(nil, in: "c", deadline: .soon) == 0)
     }
 
     @Test func replicaThatDoesNotAnswerIsHedged() async throws {
@@ -86,7 +86,7 @@ struct ReadingTests {
         try await fixture.create(copies: 3)
         fixture.shards.set(.hangs, on: 1)
         for _ in 0..<20 {
-            #expect(try await fixture.coordinator.count(in: "c", deadline: .soon) == 0)
+            #expect(try await fixture.coordinator.count(nil, in: "c", deadline: .soon) == 0)
         }
     }
 
@@ -99,7 +99,7 @@ struct ReadingTests {
         let other = try #require(old.inSync.first { $0 != old.primary })
         fixture.shards.set(.hangs, on: old.primary.rawValue)
         fixture.shards.set(.failsFirst(1, .staleEpoch(current: old.epoch.next)), on: other.rawValue)
-        async let counted = fixture.coordinator.count(in: "c", deadline: .after(.seconds(4)))
+        async let counted = fixture.coordinator.count(nil, in: "c", deadline: .after(.seconds(4)))
         try await fixture.change { record in
             record.replicas = record.replicas.filter { $0.node == other }
             record.primary = other
@@ -112,7 +112,7 @@ struct ReadingTests {
         try await fixture.create()
         for node: UInt32 in 1...3 { fixture.shards.set(.fails(.unreachable(reason: "refused")), on: node) }
         await #expect {
-            try await fixture.coordinator.count(in: "c", deadline: .after(.milliseconds(200)))
+            try await fixture.coordinator.count(nil, in: "c", deadline: .after(.milliseconds(200)))
         } throws: { isError($0, unavailable, "shard ", "collection c", "refused") }
     }
 
@@ -126,7 +126,7 @@ struct ReadingTests {
             }
         }
         let before = (1...3).map { fixture.shards.calls(to: $0) }
-        for _ in 0..<10 { _ = try await fixture.coordinator.count(in: "c", deadline: .soon) }
+        for _ in 0..<10 { _ = try await fixture.coordinator.count(nil, in: "c", deadline: .soon) }
         for node: UInt32 in 1...3 {
             let calls = fixture.shards.calls(to: node) - before[Int(node) - 1]
             #expect(calls == (NodeID(node) == primary ? 10 : 0))

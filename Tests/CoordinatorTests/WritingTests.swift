@@ -22,7 +22,7 @@ struct WritingTests {
             #expect(order == order.sorted())
         }
         #expect(seen == 100)
-        #expect(try await fixture.coordinator.count(in: "c", deadline: .soon) == 60)
+        #expect(try await fixture.coordinator.count(nil, in: "c", deadline: .soon) == 60)
     }
 
     @Test func writeFollowsThePrimaryWithTheNewEpoch() async throws {

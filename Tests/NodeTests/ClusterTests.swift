@@ -14,7 +14,7 @@ struct NodeClusterTests {
             _ = try await cluster[2].delete([.number(7)], from: "points", deadline: .soon)
             for node in cluster.nodes {
                 let database = try cluster[node.rawValue]
-                #expect(try await database.count(in: "points", deadline: .soon) == 199)
+                #expect(try await database.count(nil, in: "points", deadline: .soon) == 199)
                 let found = try await database.query(
                     [Query(target: .vector(vector(42)), limit: 3, withPayload: true)], in: "points", deadline: .soon)
                 #expect(found[0].first?.record.id == .number(42))
@@ -37,10 +37,10 @@ struct NodeClusterTests {
             #expect(try await cluster[2].deleteCollection("points", deadline: .soon))
             #expect(try await cluster[3].deleteCollection("points", deadline: .soon) == false)
             await #expect(throws: DatabaseError.collectionNotFound("points")) {
-                try await cluster[1].count(in: "points", deadline: .soon)
+                try await cluster[1].count(nil, in: "points", deadline: .soon)
             }
             try await cluster[3].createCollection("points", config: .small(), deadline: .soon)
-            #expect(try await cluster[1].count(in: "points", deadline: .soon) == 0)
+            #expect(try await cluster[1].count(nil, in: "points", deadline: .soon) == 0)
             try await eventually("the folders are gone") {
                 cluster.nodes.allSatisfy { node in
                     !FileManager.default.fileExists(atPath: "\(cluster.folder(of: node))/collections/\(id)")
@@ -67,7 +67,7 @@ struct NodeClusterTests {
             let nodes = cluster.nodes
             await cluster.stopAll()
             for node in nodes { try await cluster.start(node) }
-            #expect(try await cluster[2].count(in: "points", deadline: .soon) == 300)
+            #expect(try await cluster[2].count(nil, in: "points", deadline: .soon) == 300)
             _ = try await cluster[3].upsert(points(301...310), into: "points", deadline: .soon)
             try await cluster.waitUntilInSync()
             try await cluster.expectEqualReplicas(ids: Set(1...310), copies: 2)
@@ -81,10 +81,10 @@ struct NodeClusterTests {
             _ = try await cluster[1].upsert(points(1...100), into: "points", deadline: .soon)
             await cluster.kill(NodeID(victim))
             // Both go on with what is left, by themselves.
-            #expect(try await cluster.any.count(in: "points", deadline: .soon) == 100)
+            #expect(try await cluster.any.count(nil, in: "points", deadline: .soon) == 100)
             _ = try await cluster.any.upsert(points(101...200), into: "points", deadline: .soon)
             _ = try await cluster.any.upsert(points(1...50, round: 1), into: "points", deadline: .soon)
-            #expect(try await cluster.any.count(in: "points", deadline: .soon) == 200)
+            #expect(try await cluster.any.count(nil, in: "points", deadline: .soon) == 200)
             try await cluster.start(NodeID(victim))
             try await cluster.waitUntilInSync()
             try await cluster.expectEqualReplicas(ids: Set(1...200), copies: 2)
@@ -160,7 +160,7 @@ struct NodeClusterTests {
             #expect(
                 table.shards.allSatisfy { shard in shard.replicas.contains { $0.isPrimary && $0.node != NodeID(2) } })
             _ = try await cluster.any.upsert(points(51...60), into: "points", deadline: .soon)
-            #expect(try await cluster.any.count(in: "points", deadline: .soon) == 60)
+            #expect(try await cluster.any.count(nil, in: "points", deadline: .soon) == 60)
         }
     }
 
@@ -173,7 +173,7 @@ struct NodeClusterTests {
             try FileManager.default.removeItem(atPath: "\(cluster.folder(of: NodeID(2)))/collections")
             for node in nodes { try await cluster.start(node) }
             for node in nodes {
-                #expect(try await cluster[node.rawValue].count(in: "points", deadline: .soon) == 100)
+                #expect(try await cluster[node.rawValue].count(nil, in: "points", deadline: .soon) == 100)
             }
             try await cluster.waitUntilInSync()
             try await cluster.expectEqualReplicas(ids: Set(1...100), copies: 2)
@@ -188,7 +188,7 @@ struct NodeClusterTests {
             try FileManager.default.removeItem(atPath: "\(cluster.folder(of: NodeID(1)))/collections")
             try await cluster.start(NodeID(1))
             await #expect {
-                _ = try await cluster[1].count(in: "points", deadline: .after(.seconds(1)))
+                _ = try await cluster[1].count(nil, in: "points", deadline: .after(.seconds(1)))
             } throws: { error in
                 guard case DatabaseError.unavailable(let reason) = error else { return false }
                 return reason.contains("shard 0") && reason.contains("gone")
@@ -208,11 +208,11 @@ struct NodeClusterTests {
                 guard case DatabaseError.unavailable(let reason) = error else { return false }
                 return reason.contains("consistency factor")
             }
-            #expect(try await cluster[1].count(in: "points", deadline: .soon) >= 10)
+            #expect(try await cluster[1].count(nil, in: "points", deadline: .soon) >= 10)
             try await cluster.start(NodeID(2))
             try await cluster.waitUntilInSync()
             _ = try await cluster[1].upsert(points(11...12), into: "points", deadline: .soon)
-            #expect(try await cluster[2].count(in: "points", deadline: .soon) == 12)
+            #expect(try await cluster[2].count(nil, in: "points", deadline: .soon) == 12)
         }
     }
 }

@@ -68,7 +68,7 @@ import Testing
                 group.addTask {
                     // The deadline is far beyond the test's time limit: only the break can end the wait.
                     await failure { () throws(ShardError) in
-                        try await peer.shard(FakeHost.id).count(context: .soon(.seconds(600)))
+                        try await peer.shard(FakeHost.id).count(nil, context: .soon(.seconds(600)))
                     }
                 }
             }
@@ -78,7 +78,7 @@ import Testing
         }
         gate.open()
         let refused = await failure { () throws(ShardError) in
-            try await peer.shard(FakeHost.id).count(context: .soon())
+            try await peer.shard(FakeHost.id).count(nil, context: .soon())
         }
         #expect(refused?.unreachableReason != nil)
 
@@ -86,7 +86,7 @@ import Testing
         replica.answers.withLock { $0.count = 5 }
         let again = makeServer(replica)
         _ = try await again.start(host: "127.0.0.1", port: port)
-        try await eventually { (try? await peer.shard(FakeHost.id).count(context: .soon())) == 5 }
+        try await eventually { (try? await peer.shard(FakeHost.id).count(nil, context: .soon())) == 5 }
         pool.shutdown()
         await again.stop()
     }
@@ -100,12 +100,12 @@ import Testing
         for server in servers { ports.append(try await server.start(host: "127.0.0.1", port: 0)) }
         let pool = makePool()
         let shard = pool.peer(node: NodeID(2), host: "127.0.0.1", port: ports[0]).shard(FakeHost.id)
-        #expect(try await shard.count(context: .soon()) == 1)
+        #expect(try await shard.count(nil, context: .soon()) == 1)
         _ = pool.peer(node: NodeID(2), host: "127.0.0.1", port: ports[1])
         // The value that was made before follows too.
-        #expect(try await shard.count(context: .soon()) == 2)
+        #expect(try await shard.count(nil, context: .soon()) == 2)
         pool.shutdown()
-        let error = await failure { () throws(ShardError) in try await shard.count(context: .soon()) }
+        let error = await failure { () throws(ShardError) in try await shard.count(nil, context: .soon()) }
         #expect(error?.unreachableReason != nil)
         for server in servers { await server.stop() }
     }
@@ -118,7 +118,7 @@ import Testing
         let port = try await server.start(host: "127.0.0.1", port: 0)
         let pool = makePool()
         let shard = pool.peer(node: NodeID(2), host: "127.0.0.1", port: port).shard(FakeHost.id)
-        async let count = shard.count(context: .soon())
+        async let count = shard.count(nil, context: .soon())
         while gate.waitingCount < 1 { await Task.yield() }
         async let stopped: Void = server.stop(grace: .seconds(30))
         // New requests are refused, so that clients go elsewhere, while the old one is finished.
@@ -153,7 +153,7 @@ private struct EchoReplica: ReplicaHost {
             await Task.yield()
             return request.start.map { [Record(id: $0, version: .zero, payload: .empty, vectors: nil)] } ?? []
         }
-        func count(context: RequestContext) async throws(ShardError) -> UInt64 { 0 }
+        func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 { 0 }
         func write(_: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
             WriteReceipt(sequence: .zero)
         }

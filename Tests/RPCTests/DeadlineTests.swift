@@ -31,7 +31,7 @@ import Testing
             try await eventually {
                 context = RequestContext.soon(.milliseconds(80))
                 let error = await failure { () throws(ShardError) in
-                    try await peer.shard(FakeHost.id).count(context: context)
+                    try await peer.shard(FakeHost.id).count(nil, context: context)
                 }
                 #expect(error == .deadlineExceeded)
                 #expect(context.deadline.isPast)
@@ -49,7 +49,7 @@ import Testing
         try await withPeer(replica) { peer, _ in
             let task = Task {
                 await failure { () throws(ShardError) in
-                    try await peer.shard(FakeHost.id).count(context: .soon(.seconds(600)))
+                    try await peer.shard(FakeHost.id).count(nil, context: .soon(.seconds(600)))
                 }
             }
             try await eventually { replica.seen.withLock { $0.calls } == 1 }
@@ -65,7 +65,7 @@ import Testing
             let task = Task {
                 while !Task.isCancelled { await Task.yield() }
                 return await failure { () throws(ShardError) in
-                    try await peer.shard(FakeHost.id).count(context: .soon(.seconds(600)))
+                    try await peer.shard(FakeHost.id).count(nil, context: .soon(.seconds(600)))
                 }
             }
             task.cancel()
@@ -80,7 +80,7 @@ import Testing
         let pool = makePool()
         let peer = pool.peer(node: NodeID(2), host: "127.0.0.1", port: port)
         async let error = failure { () throws(ShardError) in
-            try await peer.shard(FakeHost.id).count(context: .soon(.seconds(600)))
+            try await peer.shard(FakeHost.id).count(nil, context: .soon(.seconds(600)))
         }
         try await eventually { replica.seen.withLock { $0.calls } == 1 }
         pool.shutdown()
@@ -93,7 +93,7 @@ import Testing
         let replica = FakeReplica()
         try await withPeer(replica) { peer, _ in
             let error = await failure { () throws(ShardError) in
-                try await peer.shard(FakeHost.id).count(context: .soon(.milliseconds(-1)))
+                try await peer.shard(FakeHost.id).count(nil, context: .soon(.milliseconds(-1)))
             }
             #expect(error == .deadlineExceeded)
         }
@@ -111,7 +111,7 @@ import Testing
         #expect(error?.unreachableReason?.contains("greeting") == true)
         // While the connection is made too, the request's own deadline holds.
         let hurried = await failure { () throws(ShardError) in
-            try await peer.shard(FakeHost.id).count(context: .soon(.milliseconds(20)))
+            try await peer.shard(FakeHost.id).count(nil, context: .soon(.milliseconds(20)))
         }
         #expect(hurried == .deadlineExceeded)
         pool.shutdown()
@@ -121,7 +121,7 @@ import Testing
     @Test func pingsAreAnsweredWhileRequestsWait() async throws {
         let (replica, _) = patientReplica()
         try await withPeer(replica) { peer, _ in
-            let task = Task { try await peer.shard(FakeHost.id).count(context: .soon(.seconds(600))) }
+            let task = Task { try await peer.shard(FakeHost.id).count(nil, context: .soon(.seconds(600))) }
             try await peer.ping(deadline: .after(.seconds(30)))
             try await peer.ping(deadline: .after(.seconds(30)))
             task.cancel()

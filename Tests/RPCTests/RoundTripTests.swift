@@ -123,7 +123,7 @@ import Testing
         replica.answers.withLock { $0.error = error }
         try await withPeer(replica) { peer, _ in
             let ofShard = await failure { () throws(ShardError) in
-                try await peer.shard(FakeHost.id).count(context: .soon())
+                try await peer.shard(FakeHost.id).count(nil, context: .soon())
             }
             #expect(ofShard == error)
             let ofReplica = await failure { () throws(ShardError) in
@@ -137,7 +137,7 @@ import Testing
         let other = ShardID(collection: FakeHost.id.collection, number: ShardNumber(99))
         try await withPeer(FakeReplica()) { peer, _ in
             let error = await failure { () throws(ShardError) in
-                try await peer.shard(other).count(context: .soon())
+                try await peer.shard(other).count(nil, context: .soon())
             }
             #expect(error == .notHosted(other))
         }
@@ -173,7 +173,7 @@ import Testing
                     RetrieveRequest(ids: [], withPayload: true, withVectors: .none), context: .soon())
             }
             guard case .invalid = tooLongAnswer else { throw Unexpected("\(String(describing: tooLongAnswer))") }
-            let counted = try await shard.count(filter, context: .soon())
+            let counted = try await shard.count(nil, context: .soon())
             #expect(counted == 0)
         }
     }
