@@ -10,14 +10,15 @@ extension Shard {
         await withCheckedContinuation { continuation in
             writer.async {
                 // Behind the last group: the queue is closed, so no other follows.
-                self.commitGroups()
+                while self.commitGroup() {}
                 self.sync()
                 let generation = self.generation
-                generation.checkpoint()
+                generation.checkpointAll()
                 self.isClosed.store(true, ordering: .releasing)
                 generation.isClosed.store(true, ordering: .releasing)
                 continuation.resume()
             }
         }
+        await endCompaction()
     }
 }

@@ -38,15 +38,21 @@ extension Shard {
         return try result.get()
     }
 
-    /// While one group is being synced the next one gathers: under load a sync serves many writes.
-    func commitGroups() {
-        while let group = queue.withLock({ $0.takeGroup() }) {
-            let (generation, retention) = state.withLock { ($0.generation, $0.retention) }
-            generation.commit(group, retention: retention)
-            if options.durability == .interval { scheduleSync() }
-            // However many writes come, an index that is being built goes on.
-            if isBuildingPayloadIndexes.load(ordering: .acquiring) { stepPayloadIndexes(reschedules: false) }
-        }
+    /// Commits the next group, and comes back for the one that gathers meanwhile: under load a sync serves many writes.
+    /// What else waits for the writer's queue gets its turn in between.
+    private func commitGroups() {
+        if commitGroup() { writer.async { self.commitGroups() } }
+    }
+
+    /// False, when there is nothing to commit.
+    func commitGroup() -> Bool {
+        guard let group = queue.withLock({ $0.takeGroup() }) else { return false }
+        let (generation, needed) = state.withLock { ($0.generation, $0.neededLog) }
+        generation.commit(group, retention: needed)
+        if options.durability == .interval { scheduleSync() }
+        // However many writes come, an index that is being built goes on.
+        if isBuildingPayloadIndexes.load(ordering: .acquiring) { stepPayloadIndexes(reschedules: false) }
+        return true
     }
 
     private func scheduleSync() {

@@ -21,6 +21,7 @@ package final class Shard: Sendable {
     let writer: DispatchQueue
     let queue = Mutex(WriteQueue())
     let state: Mutex<State>
+    let compaction = Mutex(CompactionState())
     let isClosed = Atomic<Bool>(false)
     let isSyncScheduled = Atomic<Bool>(false)
     let isBuildingPayloadIndexes = Atomic<Bool>(false)
@@ -30,6 +31,10 @@ package final class Shard: Sendable {
         var generation: ShardGeneration
         /// The log is kept after this sequence for replicas that need it.
         var retention: SequenceNumber?
+        /// ... and after this one for the compaction that follows it.
+        var compacted: SequenceNumber?
+
+        var neededLog: SequenceNumber? { [retention, compacted].compactMap(\.self).min() }
     }
 
     /// Opens the shard in `folder`, or creates it there.
@@ -60,7 +65,7 @@ package final class Shard: Sendable {
         try GenerationFiles.removeAll(but: files)
         let generation = try ShardGeneration(
             files, schema: schema, options: options, runtime: runtime, logger: logger)
-        state = Mutex(State(generation: generation, retention: nil))
+        state = Mutex(State(generation: generation))
         writer = DispatchQueue(label: "shoal.shard.writer")
     }
 
@@ -75,7 +80,7 @@ package final class Shard: Sendable {
 
 extension Shard {
     /// The last write that is committed.
-    package var position: LogPosition { generation.current.withLock { $0.state.position } }
+    package var position: LogPosition { generation.position }
 
     /// Rows that are not in every graph yet.
     package var unindexedRows: Int { generation.unindexedRows }
@@ -105,20 +110,7 @@ extension Shard {
     /// Log records after `sequence`, up to about `maxBytes`, at least one; none when there are none. Nil when the log does
     /// not reach back that far.
     package func logRecords(after sequence: SequenceNumber, maxBytes: Int) throws(ShardError) -> [LogRecord]? {
-        let store = generation.store
-        return try storing {
-            try store.environment.read { transaction in
-                let state = try store.loadState(transaction)
-                guard sequence.next >= state.firstLogged else { return nil }
-                var records: [LogRecord] = []
-                var bytes = 0
-                try store.forEachLogEntry(from: sequence.next, transaction) { _, value in
-                    records.append(try LogEntry(value).record)
-                    bytes += value.count
-                    return bytes < maxBytes
-                }
-                return records
-            }
-        }
+        let generation = generation
+        return try storing { try generation.logRecords(after: sequence, maxBytes: maxBytes) }
     }
 }

@@ -38,11 +38,13 @@ package struct ShardOptions: Sendable, Equatable {
     package var maximumPinnedLogBytes: Int
     /// The least time between two queries that are compared with exact answers, to learn what recall an effort gives.
     package var recallInterval: Duration
+    package var compaction: CompactionOptions
 
     package init(
         durability: Durability = .commit, syncInterval: Duration = .seconds(1), pointsMapBytes: Int = 64 << 30,
         indexMapBytes: Int = 16 << 30, maximumUnindexedRows: Int = 20_000, retainedLogBytes: Int = 64 << 20,
-        maximumPinnedLogBytes: Int = 512 << 20, recallInterval: Duration = .seconds(1)
+        maximumPinnedLogBytes: Int = 512 << 20, recallInterval: Duration = .seconds(1),
+        compaction: CompactionOptions = CompactionOptions()
     ) {
         self.durability = durability
         self.syncInterval = syncInterval
@@ -52,5 +54,19 @@ package struct ShardOptions: Sendable, Equatable {
         self.retainedLogBytes = retainedLogBytes
         self.maximumPinnedLogBytes = maximumPinnedLogBytes
         self.recallInterval = recallInterval
+        self.compaction = compaction
+    }
+}
+
+/// When a shard is rewritten without its dead rows.
+package struct CompactionOptions: Sendable, Equatable {
+    /// The share of dead rows, deleted or replaced, from which on it is worth it; above 1 is never.
+    package var deadFraction: Double
+    /// Fewer dead rows than this are not worth it: searches barely notice them.
+    package var minimumDeadRows: Int
+
+    package init(deadFraction: Double = 0.25, minimumDeadRows: Int = 2_000) {
+        self.deadFraction = deadFraction
+        self.minimumDeadRows = minimumDeadRows
     }
 }

@@ -78,6 +78,11 @@ extension Shard {
         try await append(.upsert(points), epoch: Epoch(epoch))
     }
 
+    @discardableResult
+    func delete(_ ids: [PointID]) async throws -> LogRecord {
+        try await append(.delete(ids), epoch: Epoch(1))
+    }
+
     func nearest(
         _ vector: [Float], limit: Int = 10, exact: Bool = false, space: String = "", excluded: [PointID] = [],
         threshold: Float? = nil

@@ -30,6 +30,11 @@ struct VectorRows: Sendable {
         values.withUnsafeBufferPointer { raw.write($0.baseAddress, at: slot) }
     }
 
+    /// Takes over a row as another generation has it. By the writer alone.
+    func copy(_ row: UnsafeRawPointer, to slot: UInt32) {
+        column.writableRow(slot).copyMemory(from: row, byteCount: column.rowBytes)
+    }
+
     /// Stores a block whose 256 rows are all given out. By the writer alone, within its transaction.
     func store(block number: Int, in table: Table, _ transaction: borrowing WriteTransaction) throws {
         guard let block = column.block(number) else {

@@ -1,4 +1,6 @@
+internal import DataModel
 internal import Foundation
+internal import Glibc
 internal import LMDB
 
 /// Where a generation of a shard lies: `<shard>/generation-<number>/{points,index}`.
@@ -45,6 +47,39 @@ struct GenerationFiles: Sendable, Equatable {
     func create() throws {
         for path in [points, index] {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        }
+    }
+
+    /// Makes a generation that was built the current one, durably; one that cannot is as it was.
+    ///
+    /// - Precondition: what is in it is on disk.
+    func complete() throws {
+        precondition(isBuilding)
+        try Self.rename(folder, to: completed.folder)
+        do {
+            try syncShardFolder()
+        } catch {
+            // It must not be found by the next start: writes will go to the former generation.
+            try Self.rename(completed.folder, to: folder)
+            throw error
+        }
+    }
+
+    private static func rename(_ from: String, to: String) throws {
+        guard Glibc.rename(from, to) == 0 else {
+            throw ShardError.storage(reason: "rename \(from): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    /// Makes the names in the shard's folder durable.
+    private func syncShardFolder() throws {
+        let descriptor = open(shard, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw ShardError.storage(reason: "open \(shard): \(String(cString: strerror(errno)))")
+        }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else {
+            throw ShardError.storage(reason: "sync \(shard): \(String(cString: strerror(errno)))")
         }
     }
 

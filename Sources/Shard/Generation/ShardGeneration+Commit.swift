@@ -9,27 +9,38 @@ extension ShardGeneration {
     ///
     /// - Parameter retention: the sequence after which a replica still needs the log.
     func commit(_ group: [WriteQueue.Entry], retention: SequenceNumber?) {
-        let (state, epochs, view) = current.withLock { ($0.state, $0.epochs, $0.view) }
         do {
-            // The catalog changes on this queue only.
-            let payloadIndexes = try store.environment.read { try store.loadPayloadIndexes($0) }
-            var commit = GroupCommit(
-                store: store, schema: schema, vectors: vectors, state: state, epochs: epochs, deleted: view.deleted,
-                payloadIndexes: payloadIndexes)
-            let answers = try store.environment.write { transaction in
+            let answers = try commit { commit, transaction in
                 let answers = try group.map { try Self.perform($0.request, in: &commit, transaction) }
                 try commit.trimLog(needed: retention, options: options, transaction)
-                try commit.finish(transaction)
                 return answers
             }
-            mapFinishedBlocks(commit.finishedBlocks)
-            publish(commit)
             for (entry, answer) in zip(group, answers) { entry.continuation.resume(returning: answer) }
         } catch {
             let failure = ShardError(storage: error)
             logger.error("a commit failed", metadata: ["shard": "\(files.folder)", "error": "\(failure)"])
             for entry in group { entry.continuation.resume(returning: .failure(failure)) }
         }
+    }
+
+    /// Runs `body` in a transaction; what it did is durable and visible when this returns, and undone when it throws.
+    func commit<Answer>(
+        _ body: (inout GroupCommit, borrowing WriteTransaction) throws -> Answer
+    ) throws -> Answer {
+        let (state, epochs, view) = current.withLock { ($0.state, $0.epochs, $0.view) }
+        // The catalog changes where commits are made only.
+        let payloadIndexes = try store.environment.read { try store.loadPayloadIndexes($0) }
+        var commit = GroupCommit(
+            store: store, schema: schema, vectors: vectors, state: state, epochs: epochs, deleted: view.deleted,
+            payloadIndexes: payloadIndexes)
+        let answer = try store.environment.write { transaction in
+            let answer = try body(&commit, transaction)
+            try commit.finish(transaction)
+            return answer
+        }
+        mapFinishedBlocks(commit.finishedBlocks)
+        publish(commit)
+        return answer
     }
 
     /// Lets readers use the stored blocks. A block that cannot be mapped stays in memory: nothing is lost by it.

@@ -5,8 +5,9 @@ internal import Logging
 internal import VectorIndex
 
 extension ShardGeneration {
-    /// Rows that one turn of an indexing thread takes.
-    private static var rowsPerTurn: Int { 32 }
+    /// Rows that one turn of an indexing thread takes. Turns alternate between the generations that have rows to index:
+    /// one that a compaction builds has to gain on the current one, even while writers keep that one busy.
+    private var rowsPerTurn: Int { isBuilding.load(ordering: .relaxed) ? 128 : 32 }
 
     /// Whether there are rows to index: the space that is furthest behind.
     func claimBatch() -> Int? {
@@ -20,7 +21,7 @@ extension ShardGeneration {
 
     /// Puts some rows into the graph of `space`, on the calling thread.
     func index(_ space: Int) {
-        for _ in 0..<Self.rowsPerTurn {
+        for _ in 0..<rowsPerTurn {
             let view = view
             // The view keeps the blocks that the walk meets, and the set that it skips rows by.
             let inserted = withExtendedLifetime(view) {
@@ -51,21 +52,28 @@ extension ShardGeneration {
         } ?? false
     }
 
-    /// Stores the graphs and publishes the stored blocks. Reads, writes and inserts go on, but for the moment in which the
-    /// changed blocks are frozen.
+    /// Stores the graphs and publishes the stored blocks, unless a checkpoint runs already. Reads, writes and inserts go
+    /// on, but for the moment in which the changed blocks are frozen.
     func checkpoint() {
-        _ = checkpointing.withLockIfAvailable { last in
-            do {
-                try storeGraphs()
-                // Here, since no checkpoint may hold blocks of the codes that this replaces; the next one stores the new.
-                for graph in graphs where graph.codesHaveDrifted { try graph.retrainCodes() }
-            } catch {
-                logger.error("a checkpoint failed", metadata: ["shard": "\(files.folder)", "error": "\(error)"])
-            }
-            // After a failure too: the next try comes with the next rows, not at once.
-            last.rows = graphs.reduce(0) { $0 + UInt64($1.count) }
-            last.time = ContinuousClock.now
+        _ = checkpointing.withLockIfAvailable { last in checkpoint(&last) }
+    }
+
+    /// Like `checkpoint`, but behind the one that runs: stores all that was indexed before the call.
+    func checkpointAll() {
+        checkpointing.withLock { last in checkpoint(&last) }
+    }
+
+    private func checkpoint(_ last: inout Checkpoints) {
+        do {
+            try storeGraphs()
+            // Here, since no checkpoint may hold blocks of the codes that this replaces; the next one stores the new.
+            for graph in graphs where graph.codesHaveDrifted { try graph.retrainCodes() }
+        } catch {
+            logger.error("a checkpoint failed", metadata: ["shard": "\(files.folder)", "error": "\(error)"])
         }
+        // After a failure too: the next try comes with the next rows, not at once.
+        last.rows = graphs.reduce(0) { $0 + UInt64($1.count) }
+        last.time = ContinuousClock.now
     }
 
     private func storeGraphs() throws {

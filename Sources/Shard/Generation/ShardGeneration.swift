@@ -10,6 +10,7 @@ internal import VectorIndex
 /// A shard has one current generation. A compaction builds the next one beside it and swaps it in; searches that began on
 /// the former end there.
 final class ShardGeneration: Sendable {
+    /// Its place when it is complete.
     let files: GenerationFiles
     let schema: ShardSchema
     let options: ShardOptions
@@ -31,6 +32,8 @@ final class ShardGeneration: Sendable {
     let isQueuedForIndexing = Atomic<Bool>(false)
     /// Set when the shard is closed or another generation is current: no work is begun on this one any more.
     let isClosed = Atomic<Bool>(false)
+    /// Until a compaction has made it the current one.
+    let isBuilding: Atomic<Bool>
     let room: RoomGate
 
     /// What the last group commit left, replaced as a whole by the next.
@@ -50,8 +53,9 @@ final class ShardGeneration: Sendable {
     init(
         _ files: GenerationFiles, schema: ShardSchema, options: ShardOptions, runtime: ShardRuntime, logger: Logger
     ) throws {
-        (self.files, self.schema, self.options, self.runtime) = (files, schema, options, runtime)
-        self.logger = logger
+        (self.schema, self.options, self.runtime, self.logger) = (schema, options, runtime, logger)
+        self.files = files.completed
+        isBuilding = Atomic(files.isBuilding)
         try files.create()
         store = try PointStore(folder: files.points, options: options)
         try store.checkSchema(schema)
@@ -68,12 +72,35 @@ final class ShardGeneration: Sendable {
         room = RoomGate(limit: options.maximumUnindexedRows)
     }
 
+    var position: LogPosition { current.withLock { $0.state.position } }
+
     var view: ReadView { current.withLock { $0.view } }
 
     /// Rows that are not in every graph yet.
     var unindexedRows: Int {
         let slots = view.slotCount
         return graphs.reduce(0) { max($0, Int(slots) - Int(min($1.count, slots))) }
+    }
+}
+
+// MARK: - The log
+
+extension ShardGeneration {
+    /// Log records after `sequence`, up to about `maxBytes`, at least one; none when there are none. Nil when the log does
+    /// not reach back that far.
+    func logRecords(after sequence: SequenceNumber, maxBytes: Int) throws -> [LogRecord]? {
+        try store.environment.read { transaction in
+            let state = try store.loadState(transaction)
+            guard sequence.next >= state.firstLogged else { return nil }
+            var records: [LogRecord] = []
+            var bytes = 0
+            try store.forEachLogEntry(from: sequence.next, transaction) { _, value in
+                records.append(try LogEntry(value).record)
+                bytes += value.count
+                return bytes < maxBytes
+            }
+            return records
+        }
     }
 }
 

@@ -102,6 +102,11 @@ struct GroupCommit {
         try transaction.put(row, at: slot, in: store.payloads, appends: true)
         try transaction.put(PointLocation(slot: slot, version: version).bytes, at: key, in: store.points)
         try point.payload.json.withUnsafeBytes { try indexer.add($0, slot: slot) }
+        try finishRow(transaction)
+    }
+
+    /// Gives the present slot out, and stores the block that it was the last row of.
+    private mutating func finishRow(_ transaction: borrowing WriteTransaction) throws {
         state.slotCount += 1
         if Int(state.slotCount) % Format.rowsPerBlock == 0 {
             for rows in vectors {
@@ -159,5 +164,50 @@ struct GroupCommit {
         try indexer.batch.write(to: store, transaction)
         try transaction.put(state.encoded(), at: Format.MetaKey.state, in: store.meta)
         if epochsChanged { try transaction.put(epochs.encoded(), at: Format.MetaKey.epochs, in: store.meta) }
+    }
+}
+
+// MARK: - Rows of another generation
+
+extension GroupCommit {
+    /// Gives the next slot to a row of a former generation, as it is; its entry in `points` is to follow.
+    ///
+    /// - Parameter value: the row's entry in `payloads`; `vectors` its vector by space.
+    /// - Returns: the row's new slot.
+    mutating func copy(
+        _ value: UnsafeRawBufferPointer, vectors source: [UnsafeRawPointer], _ transaction: borrowing WriteTransaction
+    ) throws -> UInt32 {
+        let slot = state.slotCount
+        let row = try PayloadRow(value)
+        for (space, rows) in vectors.enumerated() {
+            rows.copy(source[space], to: slot)
+            if !row.spaces.contains(space) { deleted[space].insert(slot) }
+        }
+        try transaction.put(value, at: slot, in: store.payloads, appends: true)
+        try indexer.add(row.json, slot: slot)
+        state.pointCount += 1
+        try finishRow(transaction)
+        return slot
+    }
+
+    /// Gives out the rest of the unfinished block as dead rows: opening then needs no entry of the log.
+    mutating func fillBlock(_ transaction: borrowing WriteTransaction) throws {
+        while state.slotCount != state.storedRows {
+            guard state.slotCount < Limits.rowsPerShard else {
+                throw ShardError.outOfSpace(reason: "a physical shard holds at most \(Limits.rowsPerShard) rows")
+            }
+            for rows in vectors { rows.write(nil, at: state.slotCount) }
+            markDeleted(state.slotCount)
+            try finishRow(transaction)
+        }
+    }
+
+    /// Goes on from where `former` was, whose live rows and log have been copied into whole blocks.
+    mutating func take(over former: PointsState, epochs: EpochHistory) {
+        precondition(state.slotCount == state.storedRows)
+        (state.position, state.firstLogged, state.logBytes) = (former.position, former.firstLogged, former.logBytes)
+        state.tailSequence = former.position.sequence.next
+        self.epochs = epochs
+        epochsChanged = true
     }
 }

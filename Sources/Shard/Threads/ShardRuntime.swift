@@ -5,6 +5,8 @@ internal import Synchronization
 package final class ShardRuntime: Sendable {
     let search: WorkerPool
     let indexing: IndexingPool
+    /// One thread: a node compacts one shard at a time, since the graph that each builds keeps all indexing threads busy.
+    let compaction: WorkerPool
     private let ticker = DispatchQueue(label: "shoal.shard.ticker")
     private let isStopped = Atomic<Bool>(false)
     private let shards: Mutex<[WeakShard]> = Mutex([])
@@ -20,6 +22,7 @@ package final class ShardRuntime: Sendable {
     package init(searchThreads: Int, indexingThreads: Int) {
         search = WorkerPool(name: "search", threads: searchThreads)
         indexing = IndexingPool(threads: indexingThreads)
+        compaction = WorkerPool(name: "compaction", threads: 1, niceness: IndexingPool.niceness)
         scheduleTick()
     }
 
@@ -31,6 +34,7 @@ package final class ShardRuntime: Sendable {
         isStopped.store(true, ordering: .releasing)
         search.stop()
         indexing.stop()
+        compaction.stop()
     }
 
     func register(_ shard: Shard) {
@@ -48,10 +52,12 @@ package final class ShardRuntime: Sendable {
         }
     }
 
-    private func tickShards() {
+    /// Gives each shard the chance to begin what is due: every second, or when a test asks.
+    package func tickShards() {
         for shard in shards.withLock({ $0.compactMap(\.value) }) {
             let generation = shard.generation
             if generation.isCheckpointDue(idle: true) { indexing.pool.submit { generation.checkpoint() } }
+            shard.compactIfDue()
         }
     }
 }
@@ -61,7 +67,7 @@ final class IndexingPool: Sendable {
     let pool: WorkerPool
 
     /// Indexing yields to searches and writers: an acknowledged row is found by a scan until the graph has it.
-    private static let niceness: Int32 = 10
+    static let niceness: Int32 = 10
 
     init(threads: Int) {
         pool = WorkerPool(name: "indexing", threads: threads, niceness: Self.niceness)
