@@ -29,6 +29,8 @@ final class Compaction {
     private static let closeRows = 256
     /// Each time that the log is followed costs a sync, which competes with those of the writers.
     private static let followInterval: TimeInterval = 0.1
+    /// Without any progress in this time the compaction gives up, so that it does not stand in the way of other shards'.
+    private static let patience: Duration = .seconds(60)
 
     init(
         of source: ShardGeneration, isWanted: @escaping () -> Bool, progress: @escaping (CompactionProgress) -> Void
@@ -51,13 +53,22 @@ final class Compaction {
     ///
     /// - Parameter moved: told up to where the log is no longer needed.
     func follow(moved: (SequenceNumber) -> Void) throws {
+        var lastProgress = (rows: -1, time: ContinuousClock.now)
         while true {
             let bytes = try applyLog()
             moved(target.position.sequence)
             let (rows, waiting) = (Int(target.view.slotCount), target.unindexedRows)
             try report(.indexing, rows - waiting, of: rows)
             if bytes < Self.closeBytes, waiting <= max(source.unindexedRows, Self.closeRows) { return }
-            if bytes < Self.batchBytes { Thread.sleep(forTimeInterval: Self.followInterval) }
+            if rows - waiting != lastProgress.rows { lastProgress = (rows - waiting, .now) }
+            guard .now - lastProgress.time < Self.patience else {
+                throw ShardError.storage(
+                    reason: "\(waiting) of \(rows) rows wait to be indexed, and none was for \(Self.patience)")
+            }
+            if bytes < Self.batchBytes {
+                target.runtime.indexing.submit(target)
+                Thread.sleep(forTimeInterval: Self.followInterval)
+            }
         }
     }
 

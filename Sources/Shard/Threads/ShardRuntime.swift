@@ -76,9 +76,10 @@ final class IndexingPool: Sendable {
     /// Gives a shard threads until it has no more rows to claim. It stands in the queue once at most; a thread that takes
     /// a batch puts it back first, so that all threads may work on one shard.
     func submit(_ shard: ShardGeneration) {
-        guard shard.isQueuedForIndexing.exchange(true, ordering: .acquiringAndReleasing) == false else { return }
+        guard shard.isQueuedForIndexing.exchange(true, ordering: .sequentiallyConsistent) == false else { return }
         pool.submit { [self] in
-            shard.isQueuedForIndexing.store(false, ordering: .releasing)
+            // Before the look at the rows, for every thread: who adds rows after that look queues the shard again.
+            shard.isQueuedForIndexing.store(false, ordering: .sequentiallyConsistent)
             guard let batch = shard.claimBatch() else { return }
             submit(shard)
             shard.index(batch)
