@@ -46,17 +46,17 @@ def synthetic(count, dimension, seed=1, queries=QUERIES):
 
     - Clusters, one per about 250 points, whose sizes follow a power law (weights 1 / rank): few topics hold much of a
       text collection. Their centres are themselves a mixture around fewer, broader themes.
-    - Low intrinsic dimension: within a cluster points vary along 16 directions of its theme, with falling variances.
+    - Low intrinsic dimension: within a cluster points vary along 32 directions of its theme, with falling variances.
     - Noise in all dimensions, so that no direction is empty.
     - Unit length. Queries come from the same distribution by draws of their own: none of them is in the base.
     """
     random = np.random.default_rng(seed)
     clusters = max(count // 250, 8)
     themes = max(int(clusters**0.5), 2)
-    intrinsic = 16
+    intrinsic = 32
     theme_centres = unit(random.standard_normal((themes, dimension)))
     directions = random.standard_normal((themes, intrinsic, dimension), np.float32) / dimension**0.5
-    spread = (1.0 / np.sqrt(np.arange(1, intrinsic + 1))).astype(np.float32)
+    spread = (np.arange(1, intrinsic + 1) ** -0.25).astype(np.float32)
     theme_of = random.integers(themes, size=clusters)
     scatter = unit(random.standard_normal((clusters, dimension)))
     centres = unit(theme_centres[theme_of] + 0.8 * scatter)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import pathlib
 import statistics
 import subprocess
 import sys
@@ -113,16 +112,3 @@ def measure_curves(curves, rounds):
     for _ in range(rounds - 1):
         for curve in curves:
             curve.measure_all()
-
-
-def proportional_set_bytes(pid):
-    """Memory of a process in which a page shared by n processes counts 1/n, mapped files included."""
-    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"no Pss for process {pid}")
-
-
-def disk_bytes(folder):
-    """Blocks in use; the files are sparse."""
-    return sum(path.stat().st_blocks * 512 for path in pathlib.Path(folder).rglob("*") if path.is_file())
