@@ -41,3 +41,9 @@ def program(arguments):
     build = ["swift", "build", "-c", "release", "--product", "index-benchmark", "--package-path", str(REPOSITORY)]
     subprocess.run(build, check=True, stdout=sys.stderr)
     return REPOSITORY / ".build/release/index-benchmark"
+
+
+def build_server():
+    """Builds the release binary, unless SHOAL_BINARY names one that is there."""
+    if "SHOAL_BINARY" not in os.environ:
+        subprocess.run([REPOSITORY / "Scripts/build"], check=True, stdout=sys.stderr)
