@@ -136,7 +136,7 @@ package final class Environment: @unchecked Sendable {
             }
             tables.append(Table(id: id, name: name))
         }
-        try check(mdb_txn_commit(transaction), "commit in \(path)")
+        try commit(transaction)
         return tables
     }
 
@@ -163,8 +163,25 @@ package final class Environment: @unchecked Sendable {
             mdb_txn_abort(transaction)
             throw error
         }
-        try check(mdb_txn_commit(transaction), "commit in \(path)")
+        try commit(transaction)
         return result
+    }
+
+    /// Free bytes of a file system below which a write that was cut short was cut short by the lack of them: one that did
+    /// not fit has taken what there was.
+    private static let fullDiskBytes: UInt = 1 << 20
+
+    /// Commits a write transaction, which is over then in any case.
+    func commit(_ transaction: OpaquePointer?) throws(LMDBError) {
+        var code = mdb_txn_commit(transaction)
+        // LMDB says so of a write that was cut short, whatever the reason.
+        if code == EIO, let free = freeDiskBytes, free < Self.fullDiskBytes { code = ENOSPC }
+        try check(code, "commit in \(path)")
+    }
+
+    private var freeDiskBytes: UInt? {
+        var status = statvfs()
+        return statvfs(path, &status) == 0 ? UInt(status.f_bavail) * UInt(status.f_frsize) : nil
     }
 
     func beginRead() throws(LMDBError) -> OpaquePointer {

@@ -22,7 +22,7 @@ extension Environment {
             mdb_txn_abort(transaction)
             throw LMDBError(code: .init(rawValue: code), operation: "open table \(name) of \(path)")
         }
-        try check(mdb_txn_commit(transaction), "commit in \(path)")
+        try commit(transaction)
         return PairTable(id: id, name: name, width: width)
     }
 }

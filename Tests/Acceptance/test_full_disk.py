@@ -1,0 +1,112 @@
+"""A disk that fills up: writes are refused with a clear 507, reads go on, and writes go on when there is room again."""
+
+import time
+
+import numpy as np
+import pytest
+
+from client import points_body
+from cluster import eventually
+from single_node import SingleNode
+from small_disk import SmallDisk
+
+COLLECTION = "full"
+DIMENSION, BATCH = 256, 100
+DISK_BYTES, BALLAST_BYTES = 96 << 20, 24 << 20
+# Longer than a node's lease lasts: a lease that could not be renewed on the full disk would end reads within it.
+FULL_SECONDS = 15
+
+
+def vector_of(id):
+    return np.random.default_rng(id).integers(-8, 9, DIMENSION)
+
+
+def batch(number):
+    ids = list(range(number * BATCH, (number + 1) * BATCH))
+    return ids, points_body(ids, map(vector_of, ids), [{"number": id} for id in ids])
+
+
+def write(node, number):
+    """The answer to the upsert of a batch; back-pressure is waited out."""
+    body = batch(number)[1]
+    client = node.client()
+
+    def settled():
+        answer = client.put(f"/collections/{COLLECTION}/points?wait=true", body)
+        return answer if answer.status != 429 else None
+
+    return eventually(settled, 60, "an answer other than 429")
+
+
+def check_everything(node, batches, may_hold=()):
+    """Every acknowledged point is there as it was written; others may only come from a write that was refused."""
+    client, found, start = node.client(), {}, None
+    while True:
+        body = {"limit": 1_000, "offset": start, "with_payload": True, "with_vector": True}
+        page = client.post(f"/collections/{COLLECTION}/points/scroll", body).expect(200)
+        found |= {point["id"]: point for point in page["points"]}
+        start = page.get("next_page_offset")
+        if start is None:
+            break
+    expected = {id for number in batches for id in batch(number)[0]}
+    lost = expected - set(found)
+    assert not lost, f"{len(lost)} of {len(expected)} acknowledged points are lost, such as {sorted(lost)[:5]}"
+    strangers = set(found) - expected - {id for number in may_hold for id in batch(number)[0]}
+    assert not strangers, f"points that nobody wrote: {sorted(strangers)[:5]}"
+    for id, point in found.items():
+        assert point["payload"] == {"number": id} and point["vector"] == vector_of(id).tolist(), point
+    counted = client.post(f"/collections/{COLLECTION}/points/count", {"exact": True}).expect(200)["count"]
+    assert counted == len(found)
+
+
+def check_reads(node, batches):
+    """One point of the acknowledged ones is retrieved, and found by its vector."""
+    id = batch(batches[-1])[0][-1]
+    client = node.client()
+    got = client.post(f"/collections/{COLLECTION}/points", {"ids": [id], "with_payload": True}).expect(200)
+    assert [point["payload"] for point in got] == [{"number": id}]
+    body = {"query": vector_of(id).tolist(), "limit": 3}
+    points = client.post(f"/collections/{COLLECTION}/points/query", body).expect(200)["points"]
+    assert points[0]["id"] == id and points[0]["score"] == 0, points
+
+
+@pytest.fixture
+def disk(tmp_path):
+    with SmallDisk(tmp_path / "disk", DISK_BYTES) as small:
+        yield small
+
+
+def test_a_full_disk_refuses_writes_and_loses_nothing(disk, tmp_path, measured):
+    ballast = disk.outside / "ballast"
+    ballast.write_bytes(bytes(BALLAST_BYTES))
+    with SingleNode(tmp_path / "node", data=disk.folder / "data", prefix=disk.prefix) as node:
+        node.start()
+        schema = {"vectors": {"size": DIMENSION, "distance": "Euclid"}, "shard_number": 1}
+        node.client().put(f"/collections/{COLLECTION}", schema).expect(200)
+
+        acknowledged = []
+        while (answer := write(node, len(acknowledged))).status == 200:
+            acknowledged.append(len(acknowledged))
+            assert len(acknowledged) * BATCH * DIMENSION * 4 < DISK_BYTES, "the disk never became full"
+        refused = len(acknowledged)
+        assert answer.status == 507, f"{answer.status}: {answer.text[:500]}"
+        assert "space" in answer.error.lower(), answer.error
+        measured(f"full disk: after {len(acknowledged) * BATCH:,} points a write is answered 507, {answer.error!r}")
+
+        check_everything(node, acknowledged, may_hold=[refused])
+        deadline = time.monotonic() + FULL_SECONDS
+        while time.monotonic() < deadline:
+            check_reads(node, acknowledged)
+            assert write(node, refused).status in (200, 507)
+
+        ballast.unlink()
+        eventually(lambda: write(node, refused).status == 200, 60, f"writes go on: {node.log_end()}")
+        acknowledged.append(refused)
+        for number in range(refused + 1, refused + 20):
+            assert write(node, number).status == 200
+            acknowledged.append(number)
+        check_everything(node, acknowledged)
+        node.kill()
+        node.start()
+        check_everything(node, acknowledged)
+        node.stop()
