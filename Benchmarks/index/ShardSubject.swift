@@ -72,8 +72,10 @@ struct ShardSubject: Subject {
     private func openShard(m: Int, efConstruct: Int) throws -> Shard {
         let space = VectorSpace(
             name: "", dimension: dataset.dimension, distance: .cosine, hnsw: HNSWConfig(m: m, efConstruct: efConstruct))
+        // By the command only: what is measured is to be known.
+        let options = ShardOptions(compaction: CompactionOptions(deadFraction: 2))
         return try Shard.open(
-            folder: folder, schema: ShardSchema(CollectionConfig(spaces: [space])), options: ShardOptions(),
+            folder: folder, schema: ShardSchema(CollectionConfig(spaces: [space])), options: options,
             runtime: runtime, logger: Logger(label: "index-benchmark"))
     }
 
@@ -96,6 +98,10 @@ extension ShardSubject {
         case ("open", 2): return try await open(m: numbers[0], efConstruct: numbers[1])
         case ("delete", 2): try await delete(permille: numbers[0], seed: UInt64(numbers[1]))
         case ("update", 1): try await update(seed: UInt64(numbers[0]))
+        case ("compact", 0):
+            let stopwatch = Stopwatch()
+            try await shard?.compact()
+            return ["seconds": stopwatch.cost.wallSeconds, "processor_seconds": stopwatch.cost.processorSeconds]
         case ("state", 0): break
         default: return nil
         }
