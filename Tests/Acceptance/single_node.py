@@ -27,18 +27,18 @@ class SingleNode:
     def client(self, timeout=60):
         return Client(self.url, timeout)
 
-    def start(self, within=60):
-        """Starts the node and waits until it is ready."""
+    def start(self, within=60, ready="/readyz"):
+        """Starts the node and waits until `ready` says so."""
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*map(str, self.prefix + self.command)], stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-        eventually(self.is_ready, within, f"the node is ready: {self.log_end()}")
+        eventually(lambda: self.is_ready(ready), within, f"the node is ready: {self.log_end()}")
 
-    def is_ready(self):
+    def is_ready(self, path="/readyz"):
         assert self.process.poll() is None, f"the node ended with {self.process.returncode}: {self.log_end()}"
         try:
-            return self.client(timeout=5).get("/readyz").status == 200
+            return self.client(timeout=5).get(path).status == 200
         except ConnectionBroken:
             return False
 
