@@ -47,6 +47,33 @@ extension HNSWGraph {
         }
     }
 
+    /// The share of allowed rows among those within two hops of where the upper layers lead the query: about a thousand of
+    /// the nearest, looked at without comparing them. 1 where there is no graph.
+    package func shareNearby(
+        query: UnsafePointer<Float>, quantization: QuantizationParameters, allowed: AllowedRows
+    ) -> Double {
+        guard let entry = EntryPoint(rawValue: entry.load(ordering: .acquiring)) else { return 1 }
+        return withComparison(query: query, quantization) { query, comparison in
+            let bound = gate.claimed.load(ordering: .acquiring)
+            let walk = LayerWalk(
+                view: view, comparison: comparison, query: query, bound: bound,
+                upperRows: upperRowCount.load(ordering: .acquiring), salt: 0)
+            return scratches.withScratch(bound: bound) { scratch in
+                let start = walk.meet(entry.slot, scratch: &scratch)
+                let nearest = walk.descend(from: start, top: entry.level, bottom: 1, scratch: &scratch)
+                return walk.shareAllowed(around: nearest.slot(salt: 0), allowed)
+            }
+        }
+    }
+
+    /// Lends `body` the query in the form that the walk compares.
+    private func withComparison<R>(
+        query: UnsafePointer<Float>, _ quantization: QuantizationParameters, _ body: (UnsafeRawPointer, Comparison) -> R
+    ) -> R {
+        guard !quantization.ignore, let codes else { return body(query, rawComparison) }
+        return withExtendedLifetime(codes) { codes.withQuery(query) { body($0, codes.comparison) } }
+    }
+
     /// Bytes of a row as searches compare it.
     package func comparedBytes(_ quantization: QuantizationParameters) -> Int {
         quantization.ignore ? raw.column.rowBytes : codes?.column.rowBytes ?? raw.column.rowBytes

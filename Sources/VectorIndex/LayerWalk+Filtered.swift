@@ -98,4 +98,28 @@ extension LayerWalk {
         }
         return end
     }
+
+    /// The share of allowed rows within two hops on layer 0; 1 for a row without links.
+    func shareAllowed(around slot: Slot, _ allowed: AllowedRows) -> Double {
+        var (count, total) = (0, 0)
+        forEachLink(of: slot) { neighbour in
+            total &+= 1
+            count &+= allowed.contains(neighbour) ? 1 : 0
+            forEachLink(of: neighbour) { next in
+                total &+= 1
+                count &+= allowed.contains(next) ? 1 : 0
+            }
+        }
+        return total == 0 ? 1 : Double(count) / Double(total)
+    }
+
+    @inline(__always)
+    private func forEachLink(of slot: Slot, _ body: (Slot) -> Void) {
+        guard let links = view.links(of: slot, level: 0, upperRows: upperRows) else { return }
+        for index in 0..<view.capacity(level: 0) {
+            let word = shoal_load_relaxed_u32(links + index &* 4)
+            if word == 0 { break }
+            if word &- 1 < bound { body(word &- 1) }
+        }
+    }
 }

@@ -29,41 +29,76 @@ struct PointReader {
 
     /// The number of points that pass.
     func count(_ filter: Filter) throws -> UInt64 {
-        try store.environment.read { transaction in
-            var count: UInt64 = 0
-            try MatchingPoints(filter, store: store, schema: shard.schema).forEach(transaction) { _ in count += 1 }
-            return count
+        try store.environment.read { transaction in UInt64(try rows(passing: filter, transaction).count(transaction)) }
+    }
+
+    private func rows(passing filter: Filter, _ transaction: borrowing ReadTransaction) throws -> PlannedRows {
+        let planner = try FilterPlanner(store: store, schema: shard.schema, view: view, transaction)
+        return PlannedRows(
+            try planner.plan(filter, transaction), store: store, without: view.dead, slotCount: view.slotCount)
+    }
+
+    func scroll(_ request: ScrollRequest) throws -> [Record] {
+        guard request.limit > 0 else { return [] }
+        return try store.environment.read { transaction in
+            guard let filter = request.filter else { return try scrollAll(request, transaction) { _, _ in true } }
+            let rows = try rows(passing: filter, transaction)
+            // A few rows are put in order; of many, the next in order are not far.
+            if rows.possible.count <= Self.sortedRows + request.limit {
+                return try scroll(request, through: rows, transaction)
+            }
+            // What was written since the view has no place in its sets.
+            let program = FilterProgram(filter, schema: shard.schema)
+            return try scrollAll(request, transaction) { slot, transaction in
+                if slot < view.slotCount { return try rows.passes(slot, transaction) }
+                return program.matches(try row(at: slot, transaction))
+            }
         }
     }
 
-    /// Merges the virtual shards, each of which is in order of ids.
-    func scroll(_ request: ScrollRequest) throws -> [Record] {
-        guard request.limit > 0 else { return [] }
-        let program = request.filter.map { FilterProgram($0, schema: shard.schema) }
-        return try store.environment.read { transaction in
-            try transaction.withCursor(in: store.points) { cursor in
-                var heads = try firstEntries(from: request.start, cursor)
-                var records: [Record] = []
-                while records.count < request.limit,
-                    let next = heads.indices.min(by: { heads[$0].id < heads[$1].id })
-                {
-                    let head = heads[next]
-                    let row = try row(at: head.slot, transaction)
-                    if program?.matches(row) ?? true {
-                        records.append(
-                            record(
-                                row, slot: head.slot, withPayload: request.withPayload,
-                                withVectors: request.withVectors))
-                    }
-                    _ = try cursor.seek(PointLocation.key(of: head.id, in: head.shard))
-                    if let following = try entry(try cursor.next()), following.shard == head.shard {
-                        heads[next] = following
-                    } else {
-                        heads.remove(at: next)
-                    }
-                }
-                return records
+    /// Up to this many rows are read and sorted for one page: reading one takes about as long as a step in order of ids.
+    private static let sortedRows = 2_048
+
+    /// Sorts the rows by their ids.
+    private func scroll(
+        _ request: ScrollRequest, through rows: PlannedRows, _ transaction: borrowing ReadTransaction
+    ) throws -> [Record] {
+        var heads: [(id: PointID, slot: UInt32)] = []
+        for slot in rows.possible.slots(in: 0..<view.slotCount) {
+            let id = try row(at: slot, transaction).id
+            if request.start.map({ id >= $0 }) ?? true { heads.append((id, slot)) }
+        }
+        heads.sort { $0.id < $1.id }
+        var records: [Record] = []
+        for head in heads where records.count < request.limit {
+            if try rows.passes(head.slot, transaction) {
+                records.append(record(try row(at: head.slot, transaction), slot: head.slot, request))
             }
+        }
+        return records
+    }
+
+    /// Merges the virtual shards, each of which is in order of ids.
+    private func scrollAll(
+        _ request: ScrollRequest, _ transaction: borrowing ReadTransaction,
+        where passes: (UInt32, borrowing ReadTransaction) throws -> Bool
+    ) throws -> [Record] {
+        try transaction.withCursor(in: store.points) { cursor in
+            var heads = try firstEntries(from: request.start, cursor)
+            var records: [Record] = []
+            while records.count < request.limit, let next = heads.indices.min(by: { heads[$0].id < heads[$1].id }) {
+                let head = heads[next]
+                if try passes(head.slot, transaction) {
+                    records.append(record(try row(at: head.slot, transaction), slot: head.slot, request))
+                }
+                _ = try cursor.seek(PointLocation.key(of: head.id, in: head.shard))
+                if let following = try entry(try cursor.next()), following.shard == head.shard {
+                    heads[next] = following
+                } else {
+                    heads.remove(at: next)
+                }
+            }
+            return records
         }
     }
 
@@ -100,6 +135,10 @@ struct PointReader {
     private func row(at slot: UInt32, _ transaction: borrowing ReadTransaction) throws -> PayloadRow {
         // A row of the view, or of a commit after it: the bound of the view is on the safe side.
         try store.payloadRow(at: slot, slotCount: view.slotCount, transaction)
+    }
+
+    private func record(_ row: PayloadRow, slot: UInt32, _ request: ScrollRequest) -> Record {
+        record(row, slot: slot, withPayload: request.withPayload, withVectors: request.withVectors)
     }
 
     private func record(

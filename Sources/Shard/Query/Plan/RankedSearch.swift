@@ -26,9 +26,12 @@ struct RankedSearch {
         let indexed = min(graph.count, view.slotCount)
         let tail = set.slots(in: indexed..<view.slotCount)
         let inGraph = set.count - tail.count
-        let cost = SearchCost(
+        var cost = SearchCost(
             rows: max(Int(indexed) - deleted.count, inGraph), allowed: inGraph, wanted: count, ef: max(ef, count),
             rowBytes: graph.comparedBytes(quantization))
+        if !isExact, cost.best != .scan {
+            cost.shareNearby = graph.shareNearby(query: query, quantization: quantization, allowed: set.rows)
+        }
         guard let found = walk(count, of: set, inGraph: inGraph, visibleRows: indexed, cost) else {
             profile.strategy = .scan
             if isExact { return scan(count, set.slots(in: 0..<view.slotCount)) }
@@ -43,7 +46,7 @@ struct RankedSearch {
         _ count: Int, of set: AllowedSet, inGraph: Int, visibleRows: UInt32, _ cost: SearchCost
     ) -> [Neighbour]? {
         guard !isExact else { return nil }
-        var strategy = cost.best
+        var (strategy, effort) = (cost.best, cost.filteredEf)
         if strategy == .graphThenFilter, let candidates = cost.unfilteredEf {
             let walk = graph.searchThenFilter(
                 query: query, k: count, ef: candidates, quantization: quantization, allowed: set.rows,
@@ -51,11 +54,12 @@ struct RankedSearch {
             note(walk, .graphThenFilter)
             if walk.isComplete { return walk.neighbours }
             strategy = cost.second
+            effort = cost.filteredEf * 2
         }
         guard strategy == .filteredGraph else { return nil }
         // Past half of the rows that a scan compares, the scan is better.
         let walk = graph.search(
-            query: query, k: count, ef: cost.filteredEf, quantization: quantization, allowed: set.rows,
+            query: query, k: count, ef: effort, quantization: quantization, allowed: set.rows,
             budget: inGraph / 2)
         note(walk, .filteredGraph)
         return walk.isComplete && walk.neighbours.count >= min(count, inGraph) ? walk.neighbours : nil
