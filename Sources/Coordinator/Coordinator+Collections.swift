@@ -158,7 +158,21 @@ extension Coordinator {
         }
         return CollectionInfo(
             name: name, id: record.id, config: record.config, health: health, points: points,
-            indexedVectors: shards.reduce(0) { $0 + (statuses.best(of: $1)?.indexedRows ?? 0) })
+            indexedVectors: shards.reduce(0) { $0 + (statuses.best(of: $1)?.indexedRows ?? 0) },
+            payloadIndexes: record.config.payloadIndexes.map { index in
+                Self.progress(of: index, shards.map { statuses.best(of: $0) })
+            })
+    }
+
+    /// What the shards say of an index together; one that was not told of it yet has not begun.
+    private static func progress(
+        of index: PayloadIndexConfig, _ statuses: [ReplicaStatus?]
+    ) -> PayloadIndexStatus {
+        statuses.reduce(into: PayloadIndexStatus(config: index, progress: 1, points: 0)) { sum, status in
+            let own = status?.payloadIndexes.first { $0.config == index }
+            sum.progress = min(sum.progress, own?.progress ?? 0)
+            sum.points += own?.points ?? 0
+        }
     }
 
     /// - Parameter statuses: nil to go by the records alone.

@@ -4,7 +4,7 @@ package import DataModel
 extension Coordinator {
     package func query(
         _ queries: [Query], in collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> [[ScoredPoint]] {
+    ) async throws(DatabaseError) -> [QueryAnswer] {
         metrics.countQueries(queries.count)
         return try await metrics.timing(metrics.queryTime) { () throws(DatabaseError) in
             try await withTaskExecutorPreference(queryExecutor) { () throws(DatabaseError) in
@@ -15,7 +15,7 @@ extension Coordinator {
 
     private func search(
         _ queries: [Query], in collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> [[ScoredPoint]] {
+    ) async throws(DatabaseError) -> [QueryAnswer] {
         guard !queries.isEmpty else { return [] }
         let table = try await routing(of: collection)
         let check = SchemaCheck(config: table.collection.value.config)
@@ -32,7 +32,8 @@ extension Coordinator {
                 space: query.space, vector: vector, limit: window, scoreThreshold: query.scoreThreshold,
                 ef: query.recall == nil ? EffortSplit.perShard(ef: query.ef, window: window, shards: shards) : nil,
                 recall: query.recall, exact: query.exact, quantization: query.quantization, filter: query.filter,
-                excluded: query.excludedIDs, withPayload: query.withPayload, withVectors: query.withVectors)
+                excluded: query.excludedIDs, withPayload: query.withPayload, withVectors: query.withVectors,
+                profile: query.profile)
         }
         let answers = try await readAll(table, units: requests.count, deadline: deadline) {
             (service, context) throws(ShardError) in
@@ -43,9 +44,13 @@ extension Coordinator {
             return lists
         }
         return queries.indices.map { index in
-            Merge.nearest(
-                answers.map { $0[index] }, distance: spaces[index].distance, offset: queries[index].offset,
+            let points = Merge.nearest(
+                answers.map { $0[index].points }, distance: spaces[index].distance, offset: queries[index].offset,
                 limit: queries[index].limit)
+            let profiles = zip(table.shards, answers).compactMap { shard, answers in
+                answers[index].profile.map { QueryAnswer.ShardProfile(shard: shard.value.id.number, profile: $0) }
+            }
+            return QueryAnswer(points: points, profiles: profiles)
         }
     }
 

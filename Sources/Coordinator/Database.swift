@@ -67,7 +67,7 @@ package protocol Database: Sendable {
     /// Answers each query, in order; results come best first.
     func query(
         _ queries: [Query], in collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> [[ScoredPoint]]
+    ) async throws(DatabaseError) -> [QueryAnswer]
 
     // Cluster
 
@@ -119,11 +119,14 @@ package struct Query: Sendable {
     package var quantization: QuantizationParameters
     package var withPayload: Bool
     package var withVectors: VectorSelector
+    /// Whether the answer says how each shard found its part.
+    package var profile: Bool
 
     package init(
         target: QueryTarget, space: String = "", filter: Filter? = nil, limit: Int = 10, offset: Int = 0,
         scoreThreshold: Float? = nil, ef: Int? = nil, recall: Double? = nil, exact: Bool = false,
-        quantization: QuantizationParameters = .init(), withPayload: Bool = false, withVectors: VectorSelector = .none
+        quantization: QuantizationParameters = .init(), withPayload: Bool = false, withVectors: VectorSelector = .none,
+        profile: Bool = false
     ) {
         self.target = target
         self.space = space
@@ -137,6 +140,30 @@ package struct Query: Sendable {
         self.quantization = quantization
         self.withPayload = withPayload
         self.withVectors = withVectors
+        self.profile = profile
+    }
+}
+
+/// What a query found.
+package struct QueryAnswer: Sendable, Equatable {
+    /// Best first.
+    package var points: [ScoredPoint]
+    /// How each shard found its part; empty when the query did not ask for it.
+    package var profiles: [ShardProfile]
+
+    package struct ShardProfile: Sendable, Equatable {
+        package var shard: ShardNumber
+        package var profile: SearchProfile
+
+        package init(shard: ShardNumber, profile: SearchProfile) {
+            self.shard = shard
+            self.profile = profile
+        }
+    }
+
+    package init(points: [ScoredPoint], profiles: [ShardProfile] = []) {
+        self.points = points
+        self.profiles = profiles
     }
 }
 

@@ -17,9 +17,12 @@ package struct CollectionInfo: Sendable {
     package var health: Health
     package var points: UInt64
     package var indexedVectors: UInt64
+    /// As far as the replicas that count points say: progress that of the slowest, points those of all shards.
+    package var payloadIndexes: [PayloadIndexStatus]
 
     package init(
-        name: String, id: CollectionID, config: CollectionConfig, health: Health, points: UInt64, indexedVectors: UInt64
+        name: String, id: CollectionID, config: CollectionConfig, health: Health, points: UInt64, indexedVectors: UInt64,
+        payloadIndexes: [PayloadIndexStatus] = []
     ) {
         self.name = name
         self.id = id
@@ -27,6 +30,7 @@ package struct CollectionInfo: Sendable {
         self.health = health
         self.points = points
         self.indexedVectors = indexedVectors
+        self.payloadIndexes = payloadIndexes
     }
 }
 

@@ -15,7 +15,7 @@ package struct RequestContext: Sendable {
 /// The context's deadline bounds each call: past it the call throws `deadlineExceeded`. Cancelling the task ends the wait.
 package protocol ShardService: Sendable {
     /// Answers each of `searches`, in order; results come best first.
-    func search(_ searches: [SearchRequest], context: RequestContext) async throws(ShardError) -> [[ScoredPoint]]
+    func search(_ searches: [SearchRequest], context: RequestContext) async throws(ShardError) -> [SearchAnswer]
 
     /// The points that exist among the ids, in the order of the ids.
     func retrieve(_ request: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record]

@@ -40,7 +40,7 @@ private struct LocalShard: ShardService {
 
     func search(
         _ searches: [SearchRequest], context: RequestContext
-    ) async throws(ShardError) -> [[ScoredPoint]] {
+    ) async throws(ShardError) -> [SearchAnswer] {
         try await replicas.replica(on: id).search(searches, context: context)
     }
 
@@ -71,7 +71,7 @@ private struct UnknownNode: ShardService, ReplicaService {
 
     private var failure: ShardError { .unreachable(reason: "node \(node) never joined the cluster") }
 
-    func search(_: [SearchRequest], context: RequestContext) async throws(ShardError) -> [[ScoredPoint]] {
+    func search(_: [SearchRequest], context: RequestContext) async throws(ShardError) -> [SearchAnswer] {
         throw failure
     }
     func retrieve(_: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record] { throw failure }

@@ -20,9 +20,21 @@ struct ReadingTests {
             state.hits[ShardNumber(2)] = [hit(5, near(2))]
         }
         let all = try await fixture.coordinator.query([query(10)], in: "c", deadline: .soon)[0]
-        #expect(all.map(\.record.id) == [2, 7, 5, 1, 9].map { .number($0) })
+        #expect(all.points.map(\.record.id) == [2, 7, 5, 1, 9].map { .number($0) })
         let page = try await fixture.coordinator.query([query(2, offset: 1)], in: "c", deadline: .soon)[0]
-        #expect(page.map(\.record.id) == [.number(7), .number(5)])
+        #expect(page.points.map(\.record.id) == [.number(7), .number(5)])
+    }
+
+    @Test func aProfileSaysHowEachShardAnswered() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create(shards: 4)
+        fixture.shards.with { $0.hits[ShardNumber(1)] = [hit(7, 1)] }
+        var query = query(10)
+        #expect(try await fixture.coordinator.query([query], in: "c", deadline: .soon)[0].profiles.isEmpty)
+        query.profile = true
+        let profiles = try await fixture.coordinator.query([query], in: "c", deadline: .soon)[0].profiles
+        #expect(profiles.map(\.shard) == [0, 1, 2, 3].map { ShardNumber($0) })
+        #expect(profiles.map(\.profile.comparisons) == [0, 1, 0, 0])
     }
 
     @Test func batchAnswersEachQueryInOrder() async throws {
@@ -31,7 +43,7 @@ struct ReadingTests {
         fixture.shards.with { $0.hits[ShardNumber(1)] = (0..<5).map { hit($0, Float($0)) } }
         let answers = try await fixture.coordinator.query(
             [query(1), query(4), query(2)], in: "c", deadline: .soon)
-        #expect(answers.map(\.count) == [1, 4, 2])
+        #expect(answers.map(\.points.count) == [1, 4, 2])
     }
 
     @Test func shardsAreAskedForTheWholeWindowAndTheirShareOfTheEffort() async throws {
@@ -53,7 +65,7 @@ struct ReadingTests {
         fixture.shards.with { $0.hits[ShardNumber(0)] = [hit(3, 0), hit(4, 1)] }
         let query = Query(target: .point(.number(3)))
         let found = try await fixture.coordinator.query([query], in: "c", deadline: .soon)[0]
-        #expect(found.map(\.record.id) == [.number(4)])
+        #expect(found.points.map(\.record.id) == [.number(4)])
         #expect(fixture.shards.with { $0.searches }.values.allSatisfy { $0[0].vector == [1, 2, 3, 4] })
         await #expect(throws: DatabaseError.pointNotFound(.number(8))) {
             try await fixture.coordinator.query([Query(target: .point(.number(8)))], in: "c", deadline: .soon)

@@ -17,8 +17,8 @@ struct NodeClusterTests {
                 #expect(try await database.count(nil, in: "points", deadline: .soon) == 199)
                 let found = try await database.query(
                     [Query(target: .vector(vector(42)), limit: 3, withPayload: true)], in: "points", deadline: .soon)
-                #expect(found[0].first?.record.id == .number(42))
-                #expect(found[0].first?.score == 0)
+                #expect(found[0].points.first?.record.id == .number(42))
+                #expect(found[0].points.first?.score == 0)
                 let records = try await database.retrieve(
                     RetrieveRequest(ids: [.number(9), .number(7), .number(3)], withPayload: true, withVectors: .all),
                     from: "points", deadline: .soon)

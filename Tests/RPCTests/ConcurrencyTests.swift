@@ -147,7 +147,7 @@ private struct EchoReplica: ReplicaHost {
     func replica(_ id: ShardID) async throws(ShardError) -> any ReplicaService { throw .notHosted(id) }
 
     private struct EchoShard: ShardService {
-        func search(_: [SearchRequest], context: RequestContext) async throws(ShardError) -> [[ScoredPoint]] { [] }
+        func search(_: [SearchRequest], context: RequestContext) async throws(ShardError) -> [SearchAnswer] { [] }
         func retrieve(_: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record] { [] }
         func scroll(_ request: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record] {
             await Task.yield()

@@ -5,7 +5,7 @@ import Synchronization
 /// A replica in memory that notes what it was asked and answers what it was told to.
 final class FakeReplica: ShardService, ReplicaService {
     struct Answers: Sendable {
-        var search: [[ScoredPoint]] = []
+        var search: [SearchAnswer] = []
         var records: [Record] = []
         var count: UInt64 = 0
         var receipt = WriteReceipt(sequence: .zero)
@@ -53,7 +53,7 @@ final class FakeReplica: ShardService, ReplicaService {
         return answers
     }
 
-    func search(_ searches: [SearchRequest], context: RequestContext) async throws(ShardError) -> [[ScoredPoint]] {
+    func search(_ searches: [SearchRequest], context: RequestContext) async throws(ShardError) -> [SearchAnswer] {
         try await answer(context) { $0.searches = searches }.search
     }
 

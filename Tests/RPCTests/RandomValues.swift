@@ -78,6 +78,18 @@ extension SeededGenerator {
             quantization: QuantizationParameters(
                 ignore: bool(), rescore: bool() ? bool() : nil,
                 oversampling: bool() ? .random(in: 1...8, using: &self) : nil),
-            filter: bool() ? filter() : nil, excluded: array(0...2) { $0.pointID() }, withPayload: bool(), withVectors: selector())
+            filter: bool() ? filter() : nil, excluded: array(0...2) { $0.pointID() }, withPayload: bool(),
+            withVectors: selector(), profile: bool())
+    }
+
+    mutating func profile() -> SearchProfile {
+        var profile = SearchProfile(
+            strategy: SearchProfile.Strategy.allCases[int(0...3)], possibleRows: bool() ? int(0...9_999) : nil,
+            certainRows: bool() ? int(0...9_999) : nil, estimatedRows: bool() ? int(0...9_999) : nil,
+            comparisons: int(0...9_999), checkedPayloads: int(0...9_999), rescoredRows: int(0...9_999))
+        profile.ef = bool() ? int(0...9_999) : nil
+        profile.expectedRecall = bool() ? .random(in: 0..<1, using: &self) : nil
+        profile.sampledQueries = bool() ? int(0...9_999) : nil
+        return profile
     }
 }

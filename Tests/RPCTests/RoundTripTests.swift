@@ -10,7 +10,9 @@ import Testing
         let replica = FakeReplica()
         let searches = random.array(0...5) { $0.search() }
         let results = random.array(0...5) { random in
-            random.array(0...10) { ScoredPoint(record: $0.record(), score: $0.float()) }
+            SearchAnswer(
+                points: random.array(0...10) { ScoredPoint(record: $0.record(), score: $0.float()) },
+                profile: random.bool() ? random.profile() : nil)
         }
         replica.answers.withLock { $0.search = results }
         try await withPeer(replica) { peer, _ in

@@ -52,6 +52,7 @@ extension SearchRequest: BinaryCodable {
         writer.write(excluded) { $0.write($1) }
         writer.write(withPayload)
         withVectors.encode(to: &writer)
+        writer.write(profile)
     }
 
     package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
@@ -71,7 +72,8 @@ extension SearchRequest: BinaryCodable {
             filter: try reader.readOptional { (reader) throws(BinaryFormatError) in try Filter(from: &reader) },
             excluded: try reader.readArray { (reader) throws(BinaryFormatError) in try reader.readPointID() },
             withPayload: try reader.readBool(),
-            withVectors: try VectorSelector(from: &reader))
+            withVectors: try VectorSelector(from: &reader),
+            profile: try reader.readBool())
     }
 }
 

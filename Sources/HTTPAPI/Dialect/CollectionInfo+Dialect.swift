@@ -26,7 +26,7 @@ extension JSONWriter {
             """)
         if let quantization = info.config.quantization { self.quantization(quantization) } else { raw("null") }
         raw("},\"payload_schema\":")
-        payloadSchema(info.config.payloadIndexes, points: info.points)
+        payloadSchema(info.payloadIndexes)
         raw(",\"collection_id\":")
         string(info.id.rawValue)
         raw("}")

@@ -62,10 +62,11 @@ extension JSONElement {
 extension JSONWriter {
     /// The `payload_schema` of a collection.
     ///
-    /// - Parameter points: the points of the collection, all of which an index covers.
-    mutating func payloadSchema(_ indexes: [PayloadIndexConfig], points: UInt64) {
+    /// `progress` is Shoal's own: the share of the points that a new index holds already.
+    mutating func payloadSchema(_ indexes: [PayloadIndexStatus]) {
         raw("{")
-        for (number, index) in indexes.enumerated() {
+        for (number, status) in indexes.enumerated() {
+            let index = status.config
             if number > 0 { raw(",") }
             string(index.path.text)
             raw(":{\"data_type\":")
@@ -84,7 +85,9 @@ extension JSONWriter {
                 raw("}")
             }
             raw(",\"points\":")
-            integer(points)
+            integer(status.points)
+            raw(",\"progress\":")
+            double(status.progress)
             raw("}")
         }
         raw("}")

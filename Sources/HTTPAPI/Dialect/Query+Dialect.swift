@@ -57,7 +57,7 @@ extension JSONElement {
             target: target, space: space, filter: try FilterReader.filter(of: self), limit: limit, offset: offset,
             scoreThreshold: try float("score_threshold"), ef: parameters.ef, recall: parameters.recall,
             exact: parameters.exact, quantization: parameters.quantization, withPayload: payload.isWanted,
-            withVectors: try vectorSelector())
+            withVectors: try vectorSelector(), profile: parameters.profile)
         return QueryCommand(kind: .search(query), payload: payload)
     }
 

@@ -6,6 +6,8 @@ struct SearchParameters {
     var exact = false
     var recall: Double?
     var quantization = QuantizationParameters()
+    /// Whether the answer says how it was found.
+    var profile = false
 
     init() {}
 
@@ -21,6 +23,7 @@ struct SearchParameters {
         ef = try params.integer("hnsw_ef", in: Limits.efSearch)
         exact = try params.bool("exact") ?? false
         recall = try params.share("recall")
+        profile = try params.bool("profile") ?? false
         if recall != nil {
             guard ef == nil else { throw DialectError("recall", "it takes the place of `hnsw_ef`, which is given too") }
             guard !exact else { throw DialectError("recall", "an exact search finds all; leave out one of the two") }

@@ -17,15 +17,17 @@ struct QueryRoutes: Sendable {
         let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
             [try root.queryCommand()]
         }
-        return Envelope.ok(context) { $0.queryResult(results[0], commands[0], api.parsers) }
+        return Envelope.ok(context, extras: { $0.profile(of: results[0]) }) {
+            $0.queryResult(results[0].points, commands[0], api.parsers)
+        }
     }
 
     @Sendable private func queryBatch(_ request: Request, _ context: APIContext) async throws -> Response {
         let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
             try root.searches { (element) throws(DialectError) in try element.queryCommand() }
         }
-        return Envelope.ok(context) { writer in
-            writer.array(zip(results, commands)) { $0.queryResult($1.0, $1.1, api.parsers) }
+        return Envelope.ok(context, extras: { $0.profiles(of: results) }) { writer in
+            writer.array(zip(results, commands)) { $0.queryResult($1.0.points, $1.1, api.parsers) }
         }
     }
 
@@ -33,15 +35,17 @@ struct QueryRoutes: Sendable {
         let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
             [try root.olderSearchCommand()]
         }
-        return Envelope.ok(context) { $0.scoredPoints(results[0], commands[0].payload, parsers: api.parsers) }
+        return Envelope.ok(context, extras: { $0.profile(of: results[0]) }) {
+            $0.scoredPoints(results[0].points, commands[0].payload, parsers: api.parsers)
+        }
     }
 
     @Sendable private func searchBatch(_ request: Request, _ context: APIContext) async throws -> Response {
         let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
             try root.searches { (element) throws(DialectError) in try element.olderSearchCommand() }
         }
-        return Envelope.ok(context) { writer in
-            writer.array(zip(results, commands)) { $0.scoredPoints($1.0, $1.1.payload, parsers: api.parsers) }
+        return Envelope.ok(context, extras: { $0.profiles(of: results) }) { writer in
+            writer.array(zip(results, commands)) { $0.scoredPoints($1.0.points, $1.1.payload, parsers: api.parsers) }
         }
     }
 
@@ -49,7 +53,7 @@ struct QueryRoutes: Sendable {
     private func answer(
         _ request: Request, _ context: APIContext,
         _ read: @escaping @Sendable (JSONElement) throws(DialectError) -> [QueryCommand]
-    ) async throws -> (commands: [QueryCommand], results: [[ScoredPoint]]) {
+    ) async throws -> (commands: [QueryCommand], results: [QueryAnswer]) {
         let collection = try api.collectionName(context)
         let deadline = try api.deadline(request)
         let commands = try await api.bodies.json(of: request, read)
@@ -60,7 +64,7 @@ struct QueryRoutes: Sendable {
         guard answers.count == queries.count else {
             throw DatabaseError.internalFailure(reason: "\(answers.count) answers to \(queries.count) queries")
         }
-        var results: [[ScoredPoint]] = []
+        var results: [QueryAnswer] = []
         results.reserveCapacity(commands.count)
         for command in commands {
             switch command.kind {
@@ -68,7 +72,8 @@ struct QueryRoutes: Sendable {
             case .listing(let request, let offset):
                 let page = try await api.database.scroll(
                     request, through: collection, replica: nil, deadline: deadline)
-                results.append(page.records.dropFirst(offset).map { ScoredPoint(record: $0, score: 0) })
+                let points = page.records.dropFirst(offset).map { ScoredPoint(record: $0, score: 0) }
+                results.append(QueryAnswer(points: points))
             }
         }
         return (commands, results)

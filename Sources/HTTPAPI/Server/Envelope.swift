@@ -5,13 +5,16 @@ import NIOCore
 
 /// The dialect's envelope: `{"result": ..., "status": "ok", "time": seconds}`.
 enum Envelope {
-    /// A response with the result that `write` writes.
-    static func ok(_ context: APIContext, _ write: (inout JSONWriter) -> Void) -> Response {
+    /// A response with the result that `write` writes, and fields beside it, each after a comma, that `extras` writes.
+    static func ok(
+        _ context: APIContext, extras: (inout JSONWriter) -> Void = { _ in }, _ write: (inout JSONWriter) -> Void
+    ) -> Response {
         var writer = JSONWriter()
         writer.raw("{\"result\":")
         write(&writer)
         writer.raw(",\"status\":\"ok\",\"time\":")
         writer.double(context.elapsedSeconds)
+        extras(&writer)
         writer.raw("}")
         return response(.ok, writer)
     }

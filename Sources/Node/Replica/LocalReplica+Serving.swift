@@ -6,9 +6,9 @@ import Synchronization
 extension LocalReplica: ShardService {
     func search(
         _ searches: [SearchRequest], context: RequestContext
-    ) async throws(ShardError) -> [[ScoredPoint]] {
+    ) async throws(ShardError) -> [SearchAnswer] {
         try await serving(context) { (shard) throws(ShardError) in
-            try await shard.search(searches, deadline: context.deadline).map(\.points)
+            try await shard.search(searches, deadline: context.deadline)
         }
     }
 

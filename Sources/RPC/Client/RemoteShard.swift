@@ -7,14 +7,12 @@ package struct RemoteShard: ShardService {
 
     package func search(
         _ searches: [SearchRequest], context: RequestContext
-    ) async throws(ShardError) -> [[ScoredPoint]] {
+    ) async throws(ShardError) -> [SearchAnswer] {
         let capacity = searches.reduce(128) { $0 + 64 + $1.space.utf8.count + $1.vector.count * 4 }
         return try await read(.search, context, capacity: capacity) { writer in
             writer.write(searches) { $1.encode(to: &$0) }
         } answer: { (reader) throws(BinaryFormatError) in
-            try reader.readArray { (reader) throws(BinaryFormatError) in
-                try reader.readArray { (reader) throws(BinaryFormatError) in try ScoredPoint(from: &reader) }
-            }
+            try reader.readArray { (reader) throws(BinaryFormatError) in try SearchAnswer(from: &reader) }
         }
     }
 

@@ -68,9 +68,9 @@ extension RequestDispatch {
             try reader.readArray { (reader) throws(BinaryFormatError) in try SearchRequest(from: &reader) }
         }
         let results = try await replicas.shard(request.shard).search(request.arguments, context: request.context)
-        let capacity = results.reduce(8) { $0 + $1.reduce(8) { $0 + $1.record.estimatedBytes + 4 } }
+        let capacity = results.reduce(8) { $0 + $1.points.reduce(9) { $0 + $1.record.estimatedBytes + 4 } }
         var writer = BinaryWriter(capacity: capacity)
-        writer.write(results) { writer, points in writer.write(points) { $1.encode(to: &$0) } }
+        writer.write(results) { $1.encode(to: &$0) }
         return writer.bytes
     }
 

@@ -60,13 +60,15 @@ private struct FakeReplica: ShardService {
     let node: NodeID
     let shards: FakeShards
 
-    func search(_ searches: [SearchRequest], context: RequestContext) async throws(ShardError) -> [[ScoredPoint]] {
+    func search(_ searches: [SearchRequest], context: RequestContext) async throws(ShardError) -> [SearchAnswer] {
         try await shards.enter(node, deadline: context.deadline)
         return shards.with { [shard] state in
             state.searches[shard, default: []] += searches
             let hits = state.hits[shard.number] ?? []
             return searches.map { search in
-                Array(hits.filter { !search.excluded.contains($0.record.id) }.prefix(search.limit))
+                SearchAnswer(
+                    points: Array(hits.filter { !search.excluded.contains($0.record.id) }.prefix(search.limit)),
+                    profile: search.profile ? SearchProfile(comparisons: hits.count) : nil)
             }
         }
     }

@@ -78,7 +78,7 @@ import Testing
             let text = try await server.send("GET", "/collections/c").resultText
             #expect(
                 text.contains(
-                    #""payload_schema":{"n":{"data_type":"integer","points":10},"a.b[].c":{"data_type":"keyword","points":10},"t":{"data_type":"text","params":{"type":"text","tokenizer":"prefix","lowercase":false,"min_token_len":2,"max_token_len":9},"points":10}}"#
+                    #""payload_schema":{"n":{"data_type":"integer","points":10,"progress":0.5},"a.b[].c":{"data_type":"keyword","points":10,"progress":0.5},"t":{"data_type":"text","params":{"type":"text","tokenizer":"prefix","lowercase":false,"min_token_len":2,"max_token_len":9},"points":10,"progress":0.5}}"#
                 ))
             #expect(try await server.send("DELETE", "/collections/c/index/a.b%5B%5D.c").status == 200)
             #expect(try await server.send("DELETE", "/collections/c/index/n").status == 200)

@@ -53,6 +53,22 @@ import Testing
         }
     }
 
+    @Test func aProfileStandsBesideTheResult() async throws {
+        try await TestServer.run { server in
+            try await server.fill()
+            let profile =
+                #"{"shard":2,"strategy":"filtered_graph","possible_rows":4,"comparisons":7,"checked_payloads":0,"rescored_rows":0}"#
+            let asking = #"{"query":[1,0,0,0],"limit":1,"params":{"profile":true}}"#
+            let one = try await server.search(asking)
+            #expect(one.ids == [10])
+            #expect(one.body.contains(#","profile":[\#(profile)]}"#), "\(one.body)")
+            let batch = try await server.send(
+                "POST", "/collections/c/points/query/batch", #"{"searches":[{"query":[1,0,0,0],"limit":1},\#(asking)]}"#)
+            #expect(batch.body.contains(#","profile":[[],[\#(profile)]]}"#), "\(batch.body)")
+            #expect(try await !server.search(#"{"query":[1,0,0,0],"limit":1}"#).body.contains("profile"))
+        }
+    }
+
     @Test func batchesAnswerInOrder() async throws {
         try await TestServer.run { server in
             try await server.fill()

@@ -69,7 +69,10 @@ final class FakeDatabase: Database {
         try with(name) { (collection) throws(DatabaseError) in
             CollectionInfo(
                 name: name, id: CollectionID("c0ffee"), config: collection.config, health: .green,
-                points: UInt64(collection.points.count), indexedVectors: UInt64(collection.points.count))
+                points: UInt64(collection.points.count), indexedVectors: UInt64(collection.points.count),
+                payloadIndexes: collection.config.payloadIndexes.map {
+                    PayloadIndexStatus(config: $0, progress: 0.5, points: UInt64(collection.points.count))
+                })
         }
     }
 
@@ -180,11 +183,17 @@ final class FakeDatabase: Database {
 
     func query(
         _ queries: [Query], in collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> [[ScoredPoint]] {
+    ) async throws(DatabaseError) -> [QueryAnswer] {
         state.withLock { $0.lastQueries = queries }
         return try with(collection) { (collection) throws(DatabaseError) in
-            var results: [[ScoredPoint]] = []
-            for query in queries { results.append(try Self.answer(query, collection)) }
+            var results: [QueryAnswer] = []
+            for query in queries {
+                let profile = SearchProfile(strategy: .filteredGraph, possibleRows: 4, comparisons: 7)
+                results.append(
+                    QueryAnswer(
+                        points: try Self.answer(query, collection),
+                        profiles: query.profile ? [.init(shard: ShardNumber(2), profile: profile)] : []))
+            }
             return results
         }
     }
