@@ -57,10 +57,12 @@ extension Coordinator {
             let status = statuses[shard.id, replica.node]
             let isReachable = state.isLive(replica.node) && (status != nil || replica.state == .catchingUp)
             let shown: ShardTable.ReplicaState =
-                !isReachable ? .unreachable : replica.state == .inSync ? .inSync : .catchingUp
+                status?.damage != nil
+                ? .damaged : !isReachable ? .unreachable : replica.state == .inSync ? .inSync : .catchingUp
             return ShardTable.Replica(
                 node: replica.node, state: shown, isPrimary: replica.node == shard.primary, points: status?.points,
-                unindexedRows: status?.unindexedRows, bytes: status?.diskBytes, sequence: status?.position.sequence)
+                unindexedRows: status?.unindexedRows, bytes: status?.diskBytes, sequence: status?.position.sequence,
+                deadRows: status?.deadRows, compaction: status?.compaction?.description, damage: status?.damage)
         }
         return ShardTable.Shard(
             number: shard.id.number, virtualShards: shard.virtualShards, epoch: shard.epoch, replicas: replicas)

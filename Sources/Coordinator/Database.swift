@@ -90,6 +90,11 @@ package protocol Database: Sendable {
 
     func cancelOperation(_ id: String) async throws(DatabaseError) -> OperationStatus
 
+    /// Asks replicas to maintain themselves: those of the collection, or only the named shard's, or node's.
+    func maintain(
+        _ request: MaintenanceRequest, deadline: Deadline
+    ) async throws(DatabaseError) -> [MaintenanceReport]
+
     /// Whether this node holds its lease and can route requests; nil when it can, else the reason.
     func notReadyReason() -> String?
 }

@@ -18,8 +18,8 @@ struct ReplicaStatuses: Sendable {
 
     /// The status that counts points best: the primary's, else that of the in-sync replica with the most.
     func best(of shard: ShardRecord) -> ReplicaStatus? {
-        self[shard.id, shard.primary]
-            ?? shard.inSync.compactMap { self[shard.id, $0] }.max { $0.position < $1.position }
+        let sound = { (node: NodeID) in self[shard.id, node].flatMap { $0.damage == nil ? $0 : nil } }
+        return sound(shard.primary) ?? shard.inSync.compactMap(sound).max { $0.position < $1.position }
     }
 
     static func ask(

@@ -105,6 +105,8 @@ package struct ShardTable: Sendable, Codable, Equatable {
         case catchingUp
         /// The node does not hold its lease.
         case unreachable
+        /// What is on its disk is not what was written: it serves nothing.
+        case damaged
     }
 
     package struct Replica: Sendable, Codable, Equatable {
@@ -116,10 +118,16 @@ package struct ShardTable: Sendable, Codable, Equatable {
         package var unindexedRows: UInt64?
         package var bytes: UInt64?
         package var sequence: SequenceNumber?
+        package var deadRows: UInt64?
+        /// The compaction that is under way, in words.
+        package var compaction: String?
+        /// What is wrong with a damaged one.
+        package var damage: String?
 
         package init(
             node: NodeID, state: ReplicaState, isPrimary: Bool, points: UInt64? = nil, unindexedRows: UInt64? = nil,
-            bytes: UInt64? = nil, sequence: SequenceNumber? = nil
+            bytes: UInt64? = nil, sequence: SequenceNumber? = nil, deadRows: UInt64? = nil, compaction: String? = nil,
+            damage: String? = nil
         ) {
             self.node = node
             self.state = state
@@ -128,6 +136,9 @@ package struct ShardTable: Sendable, Codable, Equatable {
             self.unindexedRows = unindexedRows
             self.bytes = bytes
             self.sequence = sequence
+            self.deadRows = deadRows
+            self.compaction = compaction
+            self.damage = damage
         }
     }
 

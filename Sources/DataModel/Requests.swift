@@ -115,10 +115,18 @@ package struct ReplicaStatus: Sendable, Equatable {
     /// Bytes of both LMDB environments on disk.
     package var diskBytes: UInt64
     package var payloadIndexes: [PayloadIndexStatus]
+    /// Rows that no point has any more; a compaction leaves them out.
+    package var deadRows: UInt64
+    package var logBytes: UInt64
+    /// The compaction that is wanted or under way.
+    package var compaction: CompactionProgress?
+    /// Why the replica serves nothing: what is on disk is not what was written.
+    package var damage: String?
 
     package init(
         position: LogPosition, points: UInt64, indexedRows: UInt64, unindexedRows: UInt64, diskBytes: UInt64,
-        payloadIndexes: [PayloadIndexStatus] = []
+        payloadIndexes: [PayloadIndexStatus] = [], deadRows: UInt64 = 0, logBytes: UInt64 = 0,
+        compaction: CompactionProgress? = nil, damage: String? = nil
     ) {
         self.position = position
         self.points = points
@@ -126,5 +134,9 @@ package struct ReplicaStatus: Sendable, Equatable {
         self.unindexedRows = unindexedRows
         self.diskBytes = diskBytes
         self.payloadIndexes = payloadIndexes
+        self.deadRows = deadRows
+        self.logBytes = logBytes
+        self.compaction = compaction
+        self.damage = damage
     }
 }

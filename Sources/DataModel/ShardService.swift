@@ -31,4 +31,13 @@ package protocol ShardService: Sendable {
 
     /// Does not need the replica to be in sync.
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus
+
+    /// Does, or begins, what an operator asks of this very replica, which need not be in sync.
+    func maintain(_ task: MaintenanceTask, deadline: Deadline) async throws(ShardError) -> MaintenanceResult
+}
+
+extension ShardService {
+    package func maintain(_ task: MaintenanceTask, deadline: Deadline) async throws(ShardError) -> MaintenanceResult {
+        throw .invalid(reason: "the replica cannot be maintained from here")
+    }
 }

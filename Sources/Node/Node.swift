@@ -4,7 +4,7 @@ import DataModel
 package import Logging
 import RPC
 import ServiceLifecycle
-import Shard
+package import Shard
 import Synchronization
 
 /// A node of the cluster: hosts replicas, answers its peers, coordinates clients' requests, and runs the controller
@@ -59,6 +59,22 @@ package final class Node: Service {
     package var rpcPort: Int {
         guard let port = running.withLock({ $0?.rpcPort }) else { preconditionFailure("the node is not started") }
         return port
+    }
+
+    /// What all replicas of this node keep and do, and how many of them are open, and damaged.
+    package var storageFigures: (ShardFigures, replicas: (open: Int, damaged: Int)) {
+        var figures = ShardFigures()
+        var (open, damaged) = (0, 0)
+        for replica in running.withLock({ $0?.replicas })?.all ?? [] {
+            switch replica.state.withLock({ $0.phase }) {
+            case .open(let shard):
+                open += 1
+                figures += shard.figures()
+            case .damaged: damaged += 1
+            case .opening, .failed, .closed: break
+            }
+        }
+        return (figures, (open, damaged))
     }
 
     // MARK: - Starting

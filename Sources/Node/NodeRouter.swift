@@ -63,6 +63,10 @@ private struct LocalShard: ShardService {
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {
         try await replicas.replica(on: id).status(deadline: deadline)
     }
+
+    func maintain(_ task: MaintenanceTask, deadline: Deadline) async throws(ShardError) -> MaintenanceResult {
+        try await replicas.replica(on: id).maintain(task, deadline: deadline)
+    }
 }
 
 /// Stands for the replicas of a node whose address nobody knows.

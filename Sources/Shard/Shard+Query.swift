@@ -83,7 +83,9 @@ extension Shard {
             guard !self.isClosed.load(ordering: .acquiring) else {
                 return .failure(.notServing(reason: "the shard is closed"))
             }
-            return Result { () throws(ShardError) in try storing(body) }
+            let result = Result { () throws(ShardError) in try storing(body) }
+            if case .failure(let error) = result { self.noteDamage(error) }
+            return result
         }
     }
 }

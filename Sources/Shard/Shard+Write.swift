@@ -35,6 +35,7 @@ extension Shard {
             case false?: break
             }
         }
+        if case .failure(let error) = result { noteDamage(error) }
         return try result.get()
     }
 

@@ -22,6 +22,9 @@ package final class Shard: Sendable {
     let queue = Mutex(WriteQueue())
     let state: Mutex<State>
     let compaction = Mutex(CompactionState())
+    /// When a verification was last begun; at first, when the shard was opened.
+    let lastVerified = Mutex(ContinuousClock.now)
+    private let damage = Mutex<String?>(nil)
     let isClosed = Atomic<Bool>(false)
     let isSyncScheduled = Atomic<Bool>(false)
     let isBuildingPayloadIndexes = Atomic<Bool>(false)
@@ -95,6 +98,18 @@ extension Shard {
         state.withLock { $0.retention = sequence }
     }
 
+    /// What was found that is not what was written, by whoever met it first: the shard should not be answered from.
+    package var knownDamage: String? { damage.withLock { $0 } }
+
+    func noteDamage(_ error: ShardError) {
+        guard case .corrupted(let reason) = error else { return }
+        let isNews = damage.withLock { damage in
+            defer { damage = damage ?? reason }
+            return damage == nil
+        }
+        if isNews { logger.error("damaged data", metadata: ["shard": "\(folder)", "reason": "\(reason)"]) }
+    }
+
     package func status() -> ReplicaStatus {
         let generation = generation
         let view = generation.view
@@ -104,13 +119,19 @@ extension Shard {
             unindexedRows: UInt64(view.slotCount) - indexed,
             diskBytes: generation.store.environment.usedBytes + generation.index.environment.usedBytes,
             // What cannot be read shows up where it is needed.
-            payloadIndexes: (try? payloadIndexes()) ?? [])
+            payloadIndexes: (try? payloadIndexes()) ?? [], deadRows: deadRows,
+            logBytes: generation.current.withLock { $0.state.logBytes }, compaction: compactionProgress)
     }
 
     /// Log records after `sequence`, up to about `maxBytes`, at least one; none when there are none. Nil when the log does
     /// not reach back that far.
     package func logRecords(after sequence: SequenceNumber, maxBytes: Int) throws(ShardError) -> [LogRecord]? {
         let generation = generation
-        return try storing { try generation.logRecords(after: sequence, maxBytes: maxBytes) }
+        do throws(ShardError) {
+            return try storing { try generation.logRecords(after: sequence, maxBytes: maxBytes) }
+        } catch {
+            noteDamage(error)
+            throw error
+        }
     }
 }

@@ -39,12 +39,14 @@ package struct ShardOptions: Sendable, Equatable {
     /// The least time between two queries that are compared with exact answers, to learn what recall an effort gives.
     package var recallInterval: Duration
     package var compaction: CompactionOptions
+    /// All that a shard has on disk is compared with its checksums about this often.
+    package var verifyInterval: Duration
 
     package init(
         durability: Durability = .commit, syncInterval: Duration = .seconds(1), pointsMapBytes: Int = 64 << 30,
         indexMapBytes: Int = 16 << 30, maximumUnindexedRows: Int = 20_000, retainedLogBytes: Int = 64 << 20,
         maximumPinnedLogBytes: Int = 512 << 20, recallInterval: Duration = .seconds(1),
-        compaction: CompactionOptions = CompactionOptions()
+        compaction: CompactionOptions = CompactionOptions(), verifyInterval: Duration = .seconds(86_400)
     ) {
         self.durability = durability
         self.syncInterval = syncInterval
@@ -55,6 +57,7 @@ package struct ShardOptions: Sendable, Equatable {
         self.maximumPinnedLogBytes = maximumPinnedLogBytes
         self.recallInterval = recallInterval
         self.compaction = compaction
+        self.verifyInterval = verifyInterval
     }
 }
 

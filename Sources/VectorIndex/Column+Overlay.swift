@@ -130,6 +130,16 @@ extension Column {
         }
     }
 
+    /// Bytes of heap blocks: those that no checkpoint has stored yet, and those that readers may still hold.
+    ///
+    /// - Complexity: linear in the blocks.
+    package var heapBytes: Int {
+        overlay.withLock { overlay in
+            let own = (0..<overlay.usedBlocks).count { state($0) != .foreign }
+            return (own + overlay.retired.count) * blockBytes
+        }
+    }
+
     private func install(_ pointer: UnsafeRawPointer, as state: BlockState, number: Int, in overlay: inout Overlay) {
         // The pointer first: a writer that sees the state `writable` must find the writable block.
         if state != .writable { set(state, of: number) }

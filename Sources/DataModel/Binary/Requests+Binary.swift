@@ -119,6 +119,10 @@ extension ReplicaStatus: BinaryCodable {
         writer.write(unindexedRows)
         writer.write(diskBytes)
         writer.write(payloadIndexes) { $1.encode(to: &$0) }
+        writer.write(deadRows)
+        writer.write(logBytes)
+        writer.write(compaction) { $1.encode(to: &$0) }
+        writer.write(damage) { $0.write($1) }
     }
 
     package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
@@ -130,6 +134,12 @@ extension ReplicaStatus: BinaryCodable {
             diskBytes: try reader.readInteger(),
             payloadIndexes: try reader.readArray { (reader) throws(BinaryFormatError) in
                 try PayloadIndexStatus(from: &reader)
-            })
+            },
+            deadRows: try reader.readInteger(),
+            logBytes: try reader.readInteger(),
+            compaction: try reader.readOptional { (reader) throws(BinaryFormatError) in
+                try CompactionProgress(from: &reader)
+            },
+            damage: try reader.readOptional { (reader) throws(BinaryFormatError) in try reader.readString() })
     }
 }

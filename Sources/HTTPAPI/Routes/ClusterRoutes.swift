@@ -167,7 +167,7 @@ private struct DialectCollectionCluster: Encodable {
         switch state {
         case .inSync: "Active"
         case .catchingUp: "Partial"
-        case .unreachable: "Dead"
+        case .unreachable, .damaged: "Dead"
         }
     }
 }

@@ -9,6 +9,8 @@ struct ShoalRoutes: Sendable {
     func add(to table: RouteTable) {
         table.add("/shoal/cluster", [.get: cluster])
         table.add("/shoal/shards", [.get: shards])
+        table.add("/shoal/compact", [.post: maintain(.compact)])
+        table.add("/shoal/verify", [.post: maintain(.verify)])
         table.add("/shoal/move", [.post: move])
         table.add("/shoal/rebalance", [.get: plan, .post: rebalance])
         table.add("/shoal/operations", [.get: operations])
@@ -25,6 +27,20 @@ struct ShoalRoutes: Sendable {
         let tables = try await api.database.shardTables(
             collection: try name.map { try CollectionName.checked($0) }, deadline: try api.deadline(request))
         return try Envelope.ok(context, encoding: tables)
+    }
+
+    /// A verification reads all that there is: it gets the longest time that a request may ask for.
+    private static let verifyTimeout = Duration.seconds(API.timeoutSeconds.upperBound)
+
+    private func maintain(_ task: MaintenanceTask) -> RouteTable.Handler {
+        { request, context in
+            let wanted = try await api.bodies.json(of: request) { (root) throws(DialectError) in
+                try root.maintenanceRequest(task)
+            }
+            let deadline = try api.deadline(
+                request, standard: task == .verify ? Self.verifyTimeout : API.writeTimeout)
+            return try Envelope.ok(context, encoding: try await api.database.maintain(wanted, deadline: deadline))
+        }
     }
 
     @Sendable private func move(_ request: Request, _ context: APIContext) async throws -> Response {
@@ -56,6 +72,18 @@ struct ShoalRoutes: Sendable {
 }
 
 extension JSONElement {
+    /// `{"collection", "shard", "node"}`, the last two optional.
+    fileprivate func maintenanceRequest(_ task: MaintenanceTask) throws(DialectError) -> MaintenanceRequest {
+        try requireObject()
+        guard let collection = try string("collection") else {
+            throw DialectError("collection", "the field is missing")
+        }
+        return MaintenanceRequest(
+            task: task, collection: collection,
+            shard: try integer("shard", in: 0...Int(UInt32.max)).map { ShardNumber(UInt32($0)) },
+            node: try integer("node", in: 0...Int(UInt32.max)).map { NodeID(UInt32($0)) })
+    }
+
     /// `{"collection", "shard", "from", "to"}`.
     fileprivate func moveRequest() throws(DialectError) -> MoveRequest {
         try requireObject()

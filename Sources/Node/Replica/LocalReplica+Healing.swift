@@ -5,9 +5,22 @@ import Shard
 import Synchronization
 
 extension LocalReplica {
-    /// A damaged replica leaves the in-sync set when another one can stand in, throws its files away, and catches up
-    /// from nothing like a new one. The last in-sync replica stays as it is, for an operator to look at.
+    /// Takes the replica out of service when its shard has met data that is not what was written. The node goes on with
+    /// its others.
+    func quarantineIfDamaged() {
+        guard case .open(let shard) = state.withLock({ $0.phase }), let reason = shard.knownDamage else { return }
+        guard let shard = takeShard(leaving: .damaged(reason: "damaged data: \(reason)")) else { return }
+        logger.error("The replica is quarantined: \(reason)")
+        Task {
+            await shard.close()
+            follow(environment.cache.current)
+        }
+    }
+
+    /// A damaged replica leaves the in-sync set when another one can stand in, puts its files aside, and catches up from
+    /// nothing like a new one. The last in-sync replica stays as it is, for an operator to look at.
     func healIfNeeded(_ record: Stored<ShardRecord>) {
+        removeDamagedFiles(record.value)
         let begins = state.withLock { state in
             guard case .damaged = state.phase, !state.isHealing else { return false }
             state.isHealing = true
@@ -28,12 +41,12 @@ extension LocalReplica {
                 try await waitUntilReleased()
                 try await Blocking.run { [environment, id] () throws(ShardError) in
                     do throws(FileError) {
-                        try environment.folder.removeReplica(id)
+                        try environment.folder.setReplicaAside(id)
                     } catch {
                         throw ShardError(error)
                     }
                 }
-                logger.warning("The damaged files are removed; the replica catches up from its primary")
+                logger.warning("The damaged files are put aside; the replica catches up from its primary")
                 state.withLock { $0.phase = .opening }
                 await open()
             }
@@ -62,6 +75,35 @@ extension LocalReplica {
             }
         } catch {
             throw .notServing(reason: error.description)
+        }
+    }
+
+    // MARK: - Files that were put aside
+
+    /// To be called when the shard was opened.
+    func noteDamagedFiles() {
+        let found = Files.exists(environment.folder.damagedReplica(id))
+        state.withLock { $0.hasDamagedFiles = found }
+    }
+
+    /// Once the replica is in sync again nobody needs them.
+    private func removeDamagedFiles(_ record: ShardRecord) {
+        guard record.isInSync(node) else { return }
+        let removes = state.withLock { state in
+            guard case .open = state.phase, state.hasDamagedFiles else { return false }
+            state.hasDamagedFiles = false
+            return true
+        }
+        guard removes else { return }
+        Task {
+            await Blocking.run { [environment, id, logger] in
+                do throws(FileError) {
+                    try Files.remove(environment.folder.damagedReplica(id))
+                    logger.info("The replica is healed; its damaged files are removed")
+                } catch {
+                    logger.warning("The damaged files are left over: \(error)")
+                }
+            }
         }
     }
 }

@@ -44,7 +44,26 @@ extension LocalReplica: ShardService {
         return receipt
     }
 
-    func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus { try shard().status() }
+    func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {
+        if case .damaged(let reason) = state.withLock({ $0.phase }) {
+            return ReplicaStatus(
+                position: .start, points: 0, indexedRows: 0, unindexedRows: 0, diskBytes: 0, damage: reason)
+        }
+        return try shard().status()
+    }
+
+    func maintain(_ task: MaintenanceTask, deadline: Deadline) async throws(ShardError) -> MaintenanceResult {
+        let shard = try shard()
+        switch task {
+        case .compact:
+            let dead = shard.deadRows
+            shard.beginCompaction()
+            return MaintenanceResult(summary: "a compaction begins, \(dead) rows are dead")
+        case .verify:
+            let report = try await shard.verify()
+            return MaintenanceResult(summary: report.summary, findings: report.allFindings)
+        }
+    }
 
     private var cachedPrimary: NodeID? { environment.cache.current.shard(id)?.value.primary }
 
@@ -57,9 +76,22 @@ extension LocalReplica: ShardService {
         _ context: RequestContext, _ work: (Shard) async throws(ShardError) -> Answer
     ) async throws(ShardError) -> Answer {
         try checkEpoch(context, try await servingRecord())
-        let answer = try await work(try shard())
+        let answer = try await sound(work)
         _ = try await servingRecord()
         return answer
+    }
+
+    /// Whoever meets damage takes the replica out of service; another one may answer instead.
+    private func sound<Answer>(
+        _ work: (Shard) async throws(ShardError) -> Answer
+    ) async throws(ShardError) -> Answer {
+        do throws(ShardError) {
+            return try await work(try shard())
+        } catch {
+            guard case .corrupted(let reason) = error else { throw error }
+            quarantineIfDamaged()
+            throw .notServing(reason: "damaged data: \(reason)")
+        }
     }
 
     /// The shard's record, by which this replica may answer.

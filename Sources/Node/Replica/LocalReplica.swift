@@ -47,6 +47,8 @@ final class LocalReplica: Sendable {
         var receiver: SnapshotReceiver?
         var liveNodes: Set<NodeID> = []
         var isHealing = false
+        /// Whether files of before a healing are kept aside.
+        var hasDamagedFiles = false
         var payloadIndexes = PayloadIndexState()
     }
 
@@ -102,6 +104,7 @@ final class LocalReplica: Sendable {
                 return true
             }
             guard isWanted else { return await shard.close() }
+            noteDamagedFiles()
             logger.info("Opened at sequence \(shard.position.sequence)")
             follow(environment.cache.current)
         } catch {
@@ -232,6 +235,7 @@ final class LocalReplica: Sendable {
 
     /// To be called about every 50 ms.
     func tick() {
+        quarantineIfDamaged()
         state.withLock { $0.shell }?.tick()
         let retries = state.withLock { state in
             guard case .failed(_, let retryAt) = state.phase, retryAt <= .now else { return false }

@@ -27,3 +27,13 @@ final class FolderLock: Sendable {
         if let held { close(held) }
     }
 }
+
+/// Whether a process runs on a data folder.
+package enum DataFolderUse {
+    package static func isInUse(_ path: String) -> Bool {
+        let file = open("\(path)/node.lock", O_RDWR | O_CLOEXEC)
+        guard file >= 0 else { return false }
+        defer { close(file) }
+        return flock(file, LOCK_EX | LOCK_NB) != 0
+    }
+}

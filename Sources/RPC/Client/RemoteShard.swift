@@ -60,6 +60,16 @@ package struct RemoteShard: ShardService {
         }
     }
 
+    package func maintain(
+        _ task: MaintenanceTask, deadline: Deadline
+    ) async throws(ShardError) -> MaintenanceResult {
+        try await read(.maintain, RequestContext(epoch: Epoch(0), deadline: deadline)) {
+            task.encode(to: &$0)
+        } answer: { (reader) throws(BinaryFormatError) in
+            try MaintenanceResult(from: &reader)
+        }
+    }
+
     private func read<Answer>(
         _ method: Method, _ context: RequestContext, capacity: Int = 256,
         arguments: (inout BinaryWriter) -> Void,

@@ -8,6 +8,7 @@ enum Method: UInt8, Sendable, CaseIterable {
     case count = 4
     case write = 5
     case status = 6
+    case maintain = 7
 
     case openReplica = 16
     case replicate = 17

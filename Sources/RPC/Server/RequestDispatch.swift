@@ -19,6 +19,7 @@ struct RequestDispatch: Sendable {
             case .count: try await count(body, deadline)
             case .write: try await write(body, deadline)
             case .status: try await status(body, deadline)
+            case .maintain: try await maintain(body, deadline)
             case .openReplica: try await openReplica(body, deadline)
             case .replicate: try await replicate(body, deadline)
             case .beginSnapshot: try await beginSnapshot(body, deadline)
@@ -111,6 +112,13 @@ extension RequestDispatch {
     private func status(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
         let request = try decode(body, deadline, nothing)
         return try await replicas.shard(request.shard).status(deadline: deadline).encoded()
+    }
+
+    private func maintain(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try MaintenanceTask(from: &reader)
+        }
+        return try await replicas.shard(request.shard).maintain(request.arguments, deadline: deadline).encoded()
     }
 
     private func encode(_ records: [Record]) -> [UInt8] {

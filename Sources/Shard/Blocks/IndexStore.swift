@@ -7,7 +7,7 @@ internal import VectorIndex
 struct IndexStore: Sendable {
     let environment: Environment
     private let meta: Table
-    private let blocks: Table
+    let blocks: Table
 
     init(folder: String, options: ShardOptions) throws {
         environment = try Environment.open(
@@ -16,10 +16,19 @@ struct IndexStore: Sendable {
         (meta, blocks) = (tables[0], tables[1])
     }
 
+    /// Rows of a space's graph, as of the last checkpoint.
+    func storedRows(space: Int, _ transaction: borrowing ReadTransaction) throws -> UInt32 {
+        try storedGraph(space, transaction)?.state.count ?? 0
+    }
+
+    private func storedGraph(_ space: Int, _ transaction: borrowing ReadTransaction) throws -> StoredGraph? {
+        guard let bytes = try transaction.get(Self.metaKey(space), in: meta) else { return nil }
+        return try StoredGraph(decoding: try Sealed.contents(of: bytes, "the state of graph \(space)"))
+    }
+
     /// Publishes the stored blocks of a space's graph, without reading them, and restores its state.
     func restore(_ graph: HNSWGraph, space: Int, _ transaction: borrowing ReadTransaction) throws {
-        guard let bytes = try transaction.get(Self.metaKey(space), in: meta) else { return }
-        let stored = try StoredGraph(decoding: bytes)
+        guard let stored = try storedGraph(space, transaction) else { return }
         if let codebook = stored.codebook { try graph.restore(codebook) }
         for column in GraphColumn.allCases {
             guard let target = graph.column(column) else { continue }
@@ -53,7 +62,7 @@ struct IndexStore: Sendable {
                     try BlockValue.put(rows, at: key, in: blocks, transaction)
                 }
                 let stored = StoredGraph(state: change.state, codebook: change.codebook)
-                try transaction.put(stored.encoded(), at: Self.metaKey(change.space), in: meta)
+                try transaction.put(Sealed.bytes(stored.encoded()), at: Self.metaKey(change.space), in: meta)
             }
         }
     }

@@ -44,7 +44,7 @@ extension Compaction {
                         }
                         if try isLive(slot, value, deleted, transaction) {
                             let vectors = try blocks.rows(at: slot, transaction)
-                            slots[Int(slot)] = try commit.copy(value, vectors: vectors, writing)
+                            slots[Int(slot)] = try commit.copy(value, at: slot, vectors: vectors, writing)
                             bytes += value.count + blocks.bytesPerRow
                         } else {
                             bytes += Self.bytesPerSkippedRow
@@ -68,7 +68,7 @@ extension Compaction {
         _ transaction: borrowing ReadTransaction
     ) throws -> Bool {
         if deleted.contains(where: { !$0.contains(slot) }) { return true }
-        let key = PointLocation.key(of: try PayloadRow(value).id, virtualShards: source.schema.virtualShards)
+        let key = PointLocation.key(of: try PayloadRow(value, slot: slot).id, virtualShards: source.schema.virtualShards)
         guard let location = try transaction.get(key, in: source.store.points) else { return false }
         return try PointLocation(location).slot == slot
     }

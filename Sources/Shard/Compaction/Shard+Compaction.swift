@@ -29,6 +29,9 @@ extension Shard {
         try outcome.get()
     }
 
+    /// Wants a compaction, and does not wait for it.
+    package func beginCompaction() { startCompaction(waiter: nil) }
+
     private static var closedError: ShardError { .notServing(reason: "the shard is closed") }
 
     /// Begins a compaction when enough rows are dead.
@@ -100,6 +103,7 @@ extension Shard {
             finishCompaction(.failure(Self.closedError))
         } catch {
             let failure = ShardError(storage: error)
+            noteDamage(failure)
             logger.error("a compaction failed", metadata: ["shard": "\(folder)", "error": "\(failure)"])
             compaction.withLock { state in
                 state.failed += 1

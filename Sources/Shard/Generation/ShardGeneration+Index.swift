@@ -64,6 +64,8 @@ extension ShardGeneration {
     }
 
     private func checkpoint(_ last: inout Checkpoints) {
+        let start = ContinuousClock.now
+        defer { checkpointFigures.note(.now - start) }
         do {
             try storeGraphs()
             // Here, since no checkpoint may hold blocks of the codes that this replaces; the next one stores the new.

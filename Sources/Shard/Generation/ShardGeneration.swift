@@ -22,6 +22,8 @@ final class ShardGeneration: Sendable {
     /// By space.
     let vectors: [VectorRows]
     /// By space.
+    let checkedBlocks: [CheckedBlocks]
+    /// By space.
     let graphs: [HNSWGraph]
     /// By space.
     let recall: [RecallEstimator]
@@ -35,6 +37,7 @@ final class ShardGeneration: Sendable {
     /// Until a compaction has made it the current one.
     let isBuilding: Atomic<Bool>
     let room: RoomGate
+    let checkpointFigures = CheckpointFigures()
 
     /// What the last group commit left, replaced as a whole by the next.
     struct Current {
@@ -61,6 +64,7 @@ final class ShardGeneration: Sendable {
         try store.checkSchema(schema)
         let recovered = try Recovery(store: store, schema: schema)
         vectors = recovered.vectors
+        checkedBlocks = try vectors.map { try CheckedBlocks(space: $0.space) }
         (index, graphs) = try Self.openIndex(
             folder: files.index, schema: schema, vectors: vectors, rows: recovered.state.slotCount, options: options,
             logger: logger)
@@ -94,8 +98,8 @@ extension ShardGeneration {
             guard sequence.next >= state.firstLogged else { return nil }
             var records: [LogRecord] = []
             var bytes = 0
-            try store.forEachLogEntry(from: sequence.next, transaction) { _, value in
-                records.append(try LogEntry(value).record)
+            try store.forEachLogEntry(from: sequence.next, transaction) { sequence, value in
+                records.append(try LogEntry(value, sequence: sequence).record)
                 bytes += value.count
                 return bytes < maxBytes
             }

@@ -51,7 +51,7 @@ struct PayloadIndexBuild {
             {
                 let slot = UInt32(bigEndian: key.loadUnaligned(as: UInt32.self))
                 guard slot < end else { break }
-                try indexer.add(PayloadRow(value).json, slot: slot)
+                try indexer.add(PayloadRow(value, slot: slot).json, slot: slot)
                 bytes += value.count
                 next = slot + 1
                 entry = try cursor.next()

@@ -45,6 +45,9 @@ final class DeletedSet: @unchecked Sendable {
 
     deinit { table.deallocate() }
 
+    /// What a stored chunk is sealed with.
+    static func number(space: Int, chunk: Int) -> UInt64 { UInt64(space) << 32 | UInt64(chunk) }
+
     static let empty = DeletedSet(chunks: [], count: 0)
 
     /// The set as the index reads it. Valid while the set lives.

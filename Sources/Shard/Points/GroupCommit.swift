@@ -98,7 +98,7 @@ struct GroupCommit {
             rows.write(values, at: slot)
             if values == nil { deleted[index].insert(slot) } else { spaces.insert(index) }
         }
-        let row = PayloadRow.bytes(id: point.id, version: version, spaces: spaces, payload: point.payload)
+        let row = PayloadRow.bytes(id: point.id, version: version, spaces: spaces, payload: point.payload, slot: slot)
         try transaction.put(row, at: slot, in: store.payloads, appends: true)
         try transaction.put(PointLocation(slot: slot, version: version).bytes, at: key, in: store.points)
         try point.payload.json.withUnsafeBytes { try indexer.add($0, slot: slot) }
@@ -158,11 +158,12 @@ struct GroupCommit {
             for chunk in editor.touched {
                 guard let bytes = editor.bytes(ofChunk: chunk) else { continue }
                 try transaction.put(
-                    bytes, at: Format.vectorBlockKey(space: space, block: chunk), in: store.deletions)
+                    Sealed.bytes([UInt8](copying: bytes), at: DeletedSet.number(space: space, chunk: chunk)),
+                    at: Format.vectorBlockKey(space: space, block: chunk), in: store.deletions)
             }
         }
         try indexer.batch.write(to: store, transaction)
-        try transaction.put(state.encoded(), at: Format.MetaKey.state, in: store.meta)
+        try transaction.put(Sealed.bytes(state.encoded()), at: Format.MetaKey.state, in: store.meta)
         if epochsChanged { try transaction.put(epochs.encoded(), at: Format.MetaKey.epochs, in: store.meta) }
     }
 }
@@ -172,18 +173,19 @@ struct GroupCommit {
 extension GroupCommit {
     /// Gives the next slot to a row of a former generation, as it is; its entry in `points` is to follow.
     ///
-    /// - Parameter value: the row's entry in `payloads`; `vectors` its vector by space.
+    /// - Parameter value: the entry of row `former` in `payloads`; `vectors` its vector by space.
     /// - Returns: the row's new slot.
     mutating func copy(
-        _ value: UnsafeRawBufferPointer, vectors source: [UnsafeRawPointer], _ transaction: borrowing WriteTransaction
+        _ value: UnsafeRawBufferPointer, at former: UInt32, vectors source: [UnsafeRawPointer], _ transaction: borrowing WriteTransaction
     ) throws -> UInt32 {
         let slot = state.slotCount
-        let row = try PayloadRow(value)
+        let row = try PayloadRow(value, slot: former)
         for (space, rows) in vectors.enumerated() {
             rows.copy(source[space], to: slot)
             if !row.spaces.contains(space) { deleted[space].insert(slot) }
         }
-        try transaction.put(value, at: slot, in: store.payloads, appends: true)
+        let bytes = try PayloadRow.bytes(value, from: former, to: slot)
+        try transaction.put(bytes, at: slot, in: store.payloads, appends: true)
         try indexer.add(row.json, slot: slot)
         state.pointCount += 1
         try finishRow(transaction)

@@ -5,19 +5,20 @@ struct PointLocation {
     var slot: UInt32
     var version: SequenceNumber
 
-    static let byteCount = 13
+    static let byteCount = 16
 
     init(slot: UInt32, version: SequenceNumber) {
         self.slot = slot
         self.version = version
     }
 
-    /// slot (4), sequence (8), flags (1, none defined yet).
+    /// slot (4), sequence (8), checksum of both (4).
     var bytes: [UInt8] {
         var writer = BinaryWriter(capacity: Self.byteCount)
         writer.write(slot)
         writer.write(version.rawValue)
-        writer.write(UInt8(0))
+        let sum = writer.bytes.withUnsafeBytes { Format.checksum($0) }
+        writer.write(UInt32(truncatingIfNeeded: sum))
         return writer.bytes
     }
 
@@ -25,6 +26,10 @@ struct PointLocation {
         var reader = BinaryReader(bytes)
         slot = try reader.readInteger()
         version = SequenceNumber(try reader.readInteger())
+        let sum = Format.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<12]))
+        guard try reader.readInteger(as: UInt32.self) == UInt32(truncatingIfNeeded: sum) else {
+            throw ShardError.corrupted(reason: "the checksum of an entry of `points` does not match")
+        }
     }
 
     /// The key of a point: virtual shard (2, big-endian), then the id's key bytes.
@@ -60,8 +65,10 @@ struct PayloadRow {
 
     private static let keyOffset = 17
 
-    /// sequence (8), spaces (8), length of the id's key bytes (1), key bytes, JSON.
-    static func bytes(id: PointID, version: SequenceNumber, spaces: SpaceSet, payload: Payload) -> [UInt8] {
+    /// Sealed: sequence (8), spaces (8), length of the id's key bytes (1), key bytes, JSON.
+    static func bytes(
+        id: PointID, version: SequenceNumber, spaces: SpaceSet, payload: Payload, slot: UInt32
+    ) -> [UInt8] {
         let key = id.keyBytes
         var bytes: [UInt8] = []
         bytes.reserveCapacity(keyOffset + key.count + payload.json.count)
@@ -70,10 +77,20 @@ struct PayloadRow {
         bytes.append(UInt8(key.count))
         bytes.append(contentsOf: key)
         bytes.append(contentsOf: payload.json)
-        return bytes
+        return Sealed.bytes(bytes, at: UInt64(slot))
     }
 
-    init(_ bytes: UnsafeRawBufferPointer) throws {
+    /// The bytes of the same row under another slot.
+    static func bytes(_ value: UnsafeRawBufferPointer, from slot: UInt32, to newSlot: UInt32) throws -> [UInt8] {
+        Sealed.bytes([UInt8](copying: try contents(of: value, slot: slot)), at: UInt64(newSlot))
+    }
+
+    private static func contents(of value: UnsafeRawBufferPointer, slot: UInt32) throws -> UnsafeRawBufferPointer {
+        try Sealed.contents(of: value, at: UInt64(slot), "row \(slot) in `payloads`")
+    }
+
+    init(_ value: UnsafeRawBufferPointer, slot: UInt32) throws {
+        let bytes = try Self.contents(of: value, slot: slot)
         let keyOffset = Self.keyOffset
         guard bytes.count > keyOffset, bytes.count >= keyOffset + Int(bytes[keyOffset - 1]) else {
             throw ShardError.corrupted(reason: "an entry of `payloads` is too short")
@@ -105,16 +122,17 @@ struct LogEntry {
     var firstSlot: UInt32
     var record: LogRecord
 
-    /// The first slot (4), then the record.
+    /// Sealed: the first slot (4), then the record.
     static func bytes(_ record: LogRecord, firstSlot: UInt32) -> [UInt8] {
         var writer = BinaryWriter(capacity: 32 + record.operation.estimatedBytes)
         writer.write(firstSlot)
         record.encode(to: &writer)
-        return writer.bytes
+        return Sealed.bytes(writer.bytes, at: record.position.sequence.rawValue)
     }
 
-    init(_ bytes: UnsafeRawBufferPointer) throws {
-        var reader = BinaryReader(bytes)
+    init(_ value: UnsafeRawBufferPointer, sequence: SequenceNumber) throws {
+        var reader = BinaryReader(
+            try Sealed.contents(of: value, at: sequence.rawValue, "write \(sequence) in `log`"))
         firstSlot = try reader.readInteger()
         record = try LogRecord(from: &reader)
     }

@@ -26,6 +26,17 @@ struct PointStore: Sendable {
         payloadAddresses = try PayloadAddresses(maximumRows: Limits.rowsPerShard)
     }
 
+    /// - Throws: `corrupted` when there is none that can be read.
+    func loadSchema() throws -> ShardSchema {
+        let stored = try environment.read { transaction in
+            try transaction.get(Format.MetaKey.schema, in: meta).map { Data($0) }
+        }
+        guard let stored, let schema = try? JSONDecoder().decode(ShardSchema.self, from: stored) else {
+            throw ShardError.corrupted(reason: "\(environment.path) has no schema that can be read")
+        }
+        return schema
+    }
+
     /// Checks the stored schema against `schema`, or stores it in a new shard.
     func checkSchema(_ schema: ShardSchema) throws {
         let stored = try environment.read { transaction in
@@ -40,7 +51,7 @@ struct PointStore: Sendable {
         let bytes = Array(try JSONEncoder().encode(schema))
         try environment.write { transaction in
             try transaction.put(bytes, at: Format.MetaKey.schema, in: meta)
-            try transaction.put(PointsState().encoded(), at: Format.MetaKey.state, in: meta)
+            try transaction.put(Sealed.bytes(PointsState().encoded()), at: Format.MetaKey.state, in: meta)
         }
     }
 
@@ -49,19 +60,19 @@ struct PointStore: Sendable {
     func payloadRow(
         at slot: UInt32, slotCount: UInt32, _ transaction: borrowing ReadTransaction
     ) throws -> PayloadRow {
-        if let entry = payloadAddresses.entry(at: slot) { return try PayloadRow(entry) }
+        if let entry = payloadAddresses.entry(at: slot) { return try PayloadRow(entry, slot: slot) }
         guard let entry = try transaction.get(slot, in: payloads) else {
             throw ShardError.corrupted(reason: "row \(slot) has no entry in `payloads`")
         }
         payloadAddresses.note(entry, at: slot, slotCount: slotCount)
-        return try PayloadRow(entry)
+        return try PayloadRow(entry, slot: slot)
     }
 
     func loadState(_ transaction: borrowing ReadTransaction) throws -> PointsState {
         guard let bytes = try transaction.get(Format.MetaKey.state, in: meta) else {
             throw ShardError.corrupted(reason: "\(environment.path) has no state")
         }
-        return try PointsState(decoding: bytes)
+        return try PointsState(decoding: try Sealed.contents(of: bytes, "the state in `meta`"))
     }
 
     func loadEpochs(_ transaction: borrowing ReadTransaction) throws -> EpochHistory {
@@ -83,13 +94,19 @@ struct PointStore: Sendable {
         var count = 0
         try transaction.withCursor(in: deletions) { cursor in
             var entry = try cursor.seek(Format.vectorBlockKey(space: space, block: 0))
-            while let (key, value) = entry, key.count == 6,
+            while let (key, sealed) = entry, key.count == 6,
                 Int(UInt16(bigEndian: key.loadUnaligned(as: UInt16.self))) == space
             {
+                let index = Int(UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 2, as: UInt32.self)))
+                guard index <= Limits.rowsPerShard / Format.rowsPerDeletionChunk else {
+                    throw ShardError.corrupted(reason: "there is no deletion chunk \(index)")
+                }
+                let value = try Sealed.contents(
+                    of: sealed, at: DeletedSet.number(space: space, chunk: index),
+                    "deletion chunk \(index) of space \(space)")
                 guard value.count == Format.deletionChunkBytes else {
                     throw ShardError.corrupted(reason: "a deletion chunk has \(value.count) bytes")
                 }
-                let index = Int(UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 2, as: UInt32.self)))
                 while chunks.count <= index { chunks.append(nil) }
                 let chunk = DeletedSet.Chunk(copying: nil)
                 UnsafeMutableRawPointer(chunk.words).copyMemory(

@@ -57,8 +57,8 @@ struct Recovery {
     ) throws {
         var filled = state.storedRows
         guard state.slotCount > filled else { return }
-        try store.forEachLogEntry(from: state.tailSequence, transaction) { _, value in
-            let entry = try LogEntry(value)
+        try store.forEachLogEntry(from: state.tailSequence, transaction) { sequence, value in
+            let entry = try LogEntry(value, sequence: sequence)
             if case .upsert(let points) = entry.record.operation {
                 for (offset, point) in points.enumerated() {
                     let slot = entry.firstSlot + UInt32(offset)

@@ -33,6 +33,6 @@ struct MatchingPoints {
         guard let value = try transaction.get(slot, in: store.payloads) else {
             throw ShardError.corrupted(reason: "row \(slot) has no entry in `payloads`")
         }
-        return try PayloadRow(value)
+        return try PayloadRow(value, slot: slot)
     }
 }

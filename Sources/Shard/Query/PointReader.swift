@@ -20,9 +20,9 @@ struct PointReader {
                 let key = PointLocation.key(of: id, virtualShards: shard.schema.virtualShards)
                 guard let value = try transaction.get(key, in: store.points) else { return nil }
                 let slot = try PointLocation(value).slot
-                return record(
-                    try row(at: slot, transaction), slot: slot, withPayload: request.withPayload,
-                    withVectors: request.withVectors)
+                return try record(
+                    try row(of: id, at: slot, transaction), slot: slot, withPayload: request.withPayload,
+                    withVectors: request.withVectors, transaction)
             }
         }
     }
@@ -72,7 +72,8 @@ struct PointReader {
         var records: [Record] = []
         for head in heads where records.count < request.limit {
             if try rows.passes(head.slot, transaction) {
-                records.append(record(try row(at: head.slot, transaction), slot: head.slot, request))
+                records.append(
+                    try record(try row(of: head.id, at: head.slot, transaction), slot: head.slot, request, transaction))
             }
         }
         return records
@@ -89,7 +90,8 @@ struct PointReader {
             while records.count < request.limit, let next = heads.indices.min(by: { heads[$0].id < heads[$1].id }) {
                 let head = heads[next]
                 if try passes(head.slot, transaction) {
-                    records.append(record(try row(at: head.slot, transaction), slot: head.slot, request))
+                    records.append(
+                    try record(try row(of: head.id, at: head.slot, transaction), slot: head.slot, request, transaction))
                 }
                 _ = try cursor.seek(PointLocation.key(of: head.id, in: head.shard))
                 if let following = try entry(try cursor.next()), following.shard == head.shard {
@@ -132,20 +134,36 @@ struct PointReader {
         return Head(shard: shard, id: id, slot: try PointLocation(entry.value).slot)
     }
 
-    private func row(at slot: UInt32, _ transaction: borrowing ReadTransaction) throws -> PayloadRow {
+    private func row(
+        of id: PointID, at slot: UInt32, _ transaction: borrowing ReadTransaction
+    ) throws -> PayloadRow {
         // A row of the view, or of a commit after it: the bound of the view is on the safe side.
+        let row = try row(at: slot, transaction)
+        guard row.id == id else {
+            throw ShardError.corrupted(reason: "point \(id) is said to be in row \(slot), which is point \(row.id)")
+        }
+        return row
+    }
+
+    private func row(at slot: UInt32, _ transaction: borrowing ReadTransaction) throws -> PayloadRow {
         try store.payloadRow(at: slot, slotCount: view.slotCount, transaction)
     }
 
-    private func record(_ row: PayloadRow, slot: UInt32, _ request: ScrollRequest) -> Record {
-        record(row, slot: slot, withPayload: request.withPayload, withVectors: request.withVectors)
+    private func record(
+        _ row: PayloadRow, slot: UInt32, _ request: ScrollRequest, _ transaction: borrowing ReadTransaction
+    ) throws -> Record {
+        try record(
+            row, slot: slot, withPayload: request.withPayload, withVectors: request.withVectors, transaction)
     }
 
     private func record(
-        _ row: PayloadRow, slot: UInt32, withPayload: Bool, withVectors: VectorSelector
-    ) -> Record {
-        Record(
-            id: row.id, version: row.version, payload: withPayload ? row.payload : nil,
-            vectors: withExtendedLifetime(view) { shard.vectors(at: slot, of: row.spaces, withVectors) })
+        _ row: PayloadRow, slot: UInt32, withPayload: Bool, withVectors: VectorSelector,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> Record {
+        try withExtendedLifetime(view) {
+            Record(
+                id: row.id, version: row.version, payload: withPayload ? row.payload : nil,
+                vectors: try shard.vectors(at: slot, of: row.spaces, withVectors, view, transaction))
+        }
     }
 }

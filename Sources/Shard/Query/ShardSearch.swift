@@ -114,21 +114,23 @@ struct ShardSearch {
             if let threshold = request.scoreThreshold, schema.distance.isNearer(threshold, than: score) { break }
             let row = try shard.store.payloadRow(at: neighbour.slot, slotCount: view.slotCount, transaction)
             if request.excluded.contains(row.id) { continue }
-            answers.append(ScoredPoint(record: record(row, slot: neighbour.slot), score: score))
+            try shard.checkedBlocks[space].check(
+                neighbour.slot, slotCount: view.slotCount, shard.store, transaction)
+            let record = Record(
+                id: row.id, version: row.version, payload: request.withPayload ? row.payload : nil,
+                vectors: try shard.vectors(at: neighbour.slot, of: row.spaces, request.withVectors, view, transaction))
+            answers.append(ScoredPoint(record: record, score: score))
         }
         return answers
-    }
-
-    private func record(_ row: PayloadRow, slot: UInt32) -> Record {
-        Record(
-            id: row.id, version: row.version, payload: request.withPayload ? row.payload : nil,
-            vectors: shard.vectors(at: slot, of: row.spaces, request.withVectors))
     }
 }
 
 extension ShardGeneration {
-    /// The vectors of a row that were asked for; nil when none were. The caller holds a view.
-    func vectors(at slot: UInt32, of spaces: SpaceSet, _ selector: VectorSelector) -> NamedVectors? {
+    /// The vectors of a row that were asked for; nil when none were. The caller holds the view.
+    func vectors(
+        at slot: UInt32, of spaces: SpaceSet, _ selector: VectorSelector, _ view: ReadView,
+        _ transaction: borrowing ReadTransaction
+    ) throws -> NamedVectors? {
         let names: [String]?
         switch selector {
         case .none: return nil
@@ -139,6 +141,7 @@ extension ShardGeneration {
         for rows in vectors where spaces.contains(rows.space) {
             let name = schema.spaces[rows.space].name
             if let names, !names.contains(name) { continue }
+            try checkedBlocks[rows.space].check(slot, slotCount: view.slotCount, store, transaction)
             result[name] = rows.values(at: slot)
         }
         return result

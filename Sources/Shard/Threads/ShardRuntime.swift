@@ -7,6 +7,8 @@ package final class ShardRuntime: Sendable {
     let indexing: IndexingPool
     /// One thread: a node compacts one shard at a time, since the graph that each builds keeps all indexing threads busy.
     let compaction: WorkerPool
+    /// One thread: verifications in the background are in no hurry.
+    let verification: WorkerPool
     private let ticker = DispatchQueue(label: "shoal.shard.ticker")
     private let isStopped = Atomic<Bool>(false)
     private let shards: Mutex<[WeakShard]> = Mutex([])
@@ -23,6 +25,7 @@ package final class ShardRuntime: Sendable {
         search = WorkerPool(name: "search", threads: searchThreads)
         indexing = IndexingPool(threads: indexingThreads)
         compaction = WorkerPool(name: "compaction", threads: 1, niceness: IndexingPool.niceness)
+        verification = WorkerPool(name: "verification", threads: 1, niceness: IndexingPool.niceness)
         scheduleTick()
     }
 
@@ -35,6 +38,7 @@ package final class ShardRuntime: Sendable {
         search.stop()
         indexing.stop()
         compaction.stop()
+        verification.stop()
     }
 
     func register(_ shard: Shard) {
@@ -58,6 +62,7 @@ package final class ShardRuntime: Sendable {
             let generation = shard.generation
             if generation.isCheckpointDue(idle: true) { indexing.pool.submit { generation.checkpoint() } }
             shard.compactIfDue()
+            shard.verifyIfDue()
         }
     }
 }

@@ -43,30 +43,52 @@ package enum ClusterText {
     private static func shards(_ table: ShardTable) -> String {
         var text = TextTable([
             .init("SHARD", .right), .init("VIRTUAL"), .init("EPOCH", .right), .init("NODE", .right), .init("ROLE"),
-            .init("STATE"), .init("POINTS", .right), .init("UNINDEXED", .right), .init("SIZE", .right),
-            .init("SEQUENCE", .right),
+            .init("STATE"), .init("POINTS", .right), .init("UNINDEXED", .right), .init("DEAD", .right),
+            .init("SIZE", .right), .init("SEQUENCE", .right),
         ])
         for shard in table.shards {
             let ranges = shard.virtualShards.map(\.description).joined(separator: ",")
             if shard.replicas.isEmpty {
-                text.add(["\(shard.number)", ranges, "\(shard.epoch)", "-", "", "no replica", "-", "-", "-", "-"])
+                text.add(["\(shard.number)", ranges, "\(shard.epoch)", "-", "", "no replica", "-", "-", "-", "-", "-"])
             }
             for (index, replica) in shard.replicas.enumerated() {
                 // A shard's own columns once, so that its replicas read as a group.
                 let own = index == 0 ? ["\(shard.number)", ranges, "\(shard.epoch)"] : ["", "", ""]
                 text.add(
                     own + [
-                        "\(replica.node)", replica.isPrimary ? "primary" : "backup", words(replica.state),
+                        "\(replica.node)", replica.isPrimary ? "primary" : "backup", words(replica),
                         replica.points.map(Figures.grouped) ?? "-", replica.unindexedRows.map(Figures.grouped) ?? "-",
+                        replica.deadRows.map(Figures.grouped) ?? "-",
                         replica.bytes.map(Figures.bytes) ?? "-", replica.sequence.map { "\($0)" } ?? "-",
                     ])
             }
         }
-        return "collection \(table.collection)\n" + text.render()
+        return "collection \(table.collection)\n" + text.render() + damage(in: table)
+    }
+
+    private static func damage(in table: ShardTable) -> String {
+        table.shards.flatMap { shard in
+            shard.replicas.compactMap { replica in
+                replica.damage.map { "shard \(shard.number) on node \(replica.node): \($0)\n" }
+            }
+        }.joined()
+    }
+
+    package static func maintenance(_ reports: [MaintenanceReport]) -> String {
+        if reports.isEmpty { return "no such replica\n" }
+        return reports.map { report in
+            let lines = [report.error.map { "failed: \($0)" } ?? report.summary] + report.findings.map { "  \($0)" }
+            return "shard \(report.shard) on node \(report.node): " + lines.joined(separator: "\n") + "\n"
+        }.joined()
+    }
+
+    private static func words(_ replica: ShardTable.Replica) -> String {
+        words(replica.state) + (replica.compaction.map { ", compaction \($0)" } ?? "")
     }
 
     private static func words(_ state: ShardTable.ReplicaState) -> String {
         switch state {
+        case .damaged: "damaged"
         case .inSync: "in sync"
         case .catchingUp: "catching up"
         case .unreachable: "unreachable"

@@ -28,7 +28,10 @@ struct NodeAssembly {
         try await node.start()
         let application = makeApplication(
             database: node.database, defaults: defaults,
-            metricsText: { PrometheusText.render(registry, process: ProcessMetrics.read(version: Shoal.version)) },
+            metricsText: {
+                PrometheusText.render(
+                    registry, process: ProcessMetrics.read(version: Shoal.version) + StorageMetrics.read(node))
+            },
             host: endpoints.httpHost, port: endpoints.httpPort, logger: logger)
         // Shut down in reverse order: no request comes in any more when the node closes its shards.
         var group = ServiceGroupConfiguration(

@@ -22,7 +22,10 @@ struct Shoal: AsyncParsableCommand {
             that belongs to another cluster; 64 wrong usage.
             """,
         version: version,
-        subcommands: [ServeCommand.self, UpCommand.self, DownCommand.self, StatusCommand.self, ClusterCommand.self])
+        subcommands: [
+            ServeCommand.self, UpCommand.self, DownCommand.self, StatusCommand.self, ClusterCommand.self,
+            ShardCommand.self,
+        ])
 }
 
 /// Where a cluster on this machine is described, and where it keeps its data.

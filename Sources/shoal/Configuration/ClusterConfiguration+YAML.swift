@@ -104,6 +104,16 @@ extension ClusterConfiguration {
                 "storage.maxPinnedLog, \(Quantities.text(bytes: storage.maximumPinnedLogBytes)), is smaller than "
                     + "storage.retainedLog, \(Quantities.text(bytes: storage.retainedLogBytes))")
         }
+        storage.verifyInterval =
+            try section.duration("verifyInterval", in: .seconds(60)...(.seconds(10_000 * 3_600))) ?? storage.verifyInterval
+        var compaction = try section.section("compaction")
+        // From 1 percent on a shard would be rewritten without end.
+        if let percent = try compaction.integer("deadPercent", in: 5...100) {
+            storage.compaction.deadFraction = Double(percent) / 100
+        }
+        storage.compaction.minimumDeadRows =
+            try compaction.integer("minDeadRows", in: 256...1_000_000_000) ?? storage.compaction.minimumDeadRows
+        try finish(compaction)
         try finish(section)
         var search = try root.section("search")
         searchThreads = try search.integer("threads", in: Self.threadCounts)

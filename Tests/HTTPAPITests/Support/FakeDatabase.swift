@@ -290,6 +290,12 @@ final class FakeDatabase: Database {
         try with { (state) throws(DatabaseError) in state.moves.map { Self.operation($0, state: .running) } }
     }
 
+    func maintain(
+        _ request: MaintenanceRequest, deadline: Deadline
+    ) async throws(DatabaseError) -> [MaintenanceReport] {
+        [MaintenanceReport(shard: request.shard ?? ShardNumber(0), node: request.node ?? NodeID(1), summary: "sound")]
+    }
+
     func cancelOperation(_ id: String) async throws(DatabaseError) -> OperationStatus {
         try with { (state) throws(DatabaseError) in
             guard id == "op-1", let request = state.moves.first else { throw .operationNotFound(id) }
