@@ -8,11 +8,17 @@ extension LocalReplica {
     /// Takes the replica out of service when its shard has met data that is not what was written. The node goes on with
     /// its others.
     func quarantineIfDamaged() {
-        guard case .open(let shard) = state.withLock({ $0.phase }), let reason = shard.knownDamage else { return }
-        guard let shard = takeShard(leaving: .damaged(reason: "damaged data: \(reason)")) else { return }
-        logger.error("The replica is quarantined: \(reason)")
+        let taken: (shard: Shard, shell: PrimaryShell?, reason: String)? = state.withLock { state in
+            guard case .open(let shard) = state.phase, let reason = shard.knownDamage else { return nil }
+            defer { state.shell = nil }
+            state.phase = .damaged(reason: "damaged data: \(reason)")
+            return (shard, state.shell, reason)
+        }
+        guard let taken else { return }
+        taken.shell?.end()
+        logger.error("The replica is quarantined: \(taken.reason)")
         Task {
-            await shard.close()
+            await taken.shard.close()
             follow(environment.cache.current)
         }
     }
@@ -96,7 +102,7 @@ extension LocalReplica {
         }
         guard removes else { return }
         Task {
-            await Blocking.run { [environment, id, logger] in
+            await Blocking.run { [environment, id, logger] () -> Void in
                 do throws(FileError) {
                     try Files.remove(environment.folder.damagedReplica(id))
                     logger.info("The replica is healed; its damaged files are removed")

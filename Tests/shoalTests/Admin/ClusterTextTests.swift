@@ -13,16 +13,16 @@ import shoal
             replicas: [
                 .init(
                     node: NodeID(1), state: .inSync, isPrimary: true, points: 39_000, unindexedRows: 0,
-                    bytes: 80 << 20, sequence: SequenceNumber(12)),
+                    bytes: 80 << 20, sequence: SequenceNumber(12), deadRows: 7),
                 .init(node: NodeID(2), state: .unreachable, isPrimary: false),
             ])
         let table = ShardTable(collection: "words", collectionID: CollectionID("ab"), shards: [shard])
         #expect(
             ClusterText.shards([table]) == """
                 collection words
-                SHARD  VIRTUAL  EPOCH  NODE  ROLE     STATE        POINTS  UNINDEXED      SIZE  SEQUENCE
-                    0  0-42,50      2     1  primary  in sync      39,000          0  80.0 MiB        12
-                                          2  backup   unreachable       -          -         -         -
+                SHARD  VIRTUAL  EPOCH  NODE  ROLE     STATE        POINTS  UNINDEXED  DEAD      SIZE  SEQUENCE
+                    0  0-42,50      2     1  primary  in sync      39,000          0     7  80.0 MiB        12
+                                          2  backup   unreachable       -          -     -         -         -
 
                 """)
     }
