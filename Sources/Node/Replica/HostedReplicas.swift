@@ -10,6 +10,8 @@ final class HostedReplicas: ReplicaHost {
     /// The pace of everything that happens by time: timeouts of backups, deadlines of writes, retries.
     private static let tick: Duration = .milliseconds(50)
 
+    private static let ticksPerFollowing = 10
+
     private struct State {
         var replicas: [ShardID: LocalReplica] = [:]
         /// Being closed and deleted; a replica that is assigned anew waits for that.
@@ -54,9 +56,12 @@ final class HostedReplicas: ReplicaHost {
                 for await state in self.environment.cache.updates() { self.follow(state) }
             }
             group.addTask {
+                var ticks = 0
                 while (try? await Task.sleep(for: Self.tick)) != nil {
-                    // Again what `updates` brought: two states may have been followed in the wrong order.
-                    self.follow(self.environment.cache.current)
+                    // Again what `updates` brought: two states may have been followed in the wrong order. Not at each
+                    // tick, since a node may have thousands of replicas that nothing happens to.
+                    ticks += 1
+                    if ticks.isMultiple(of: Self.ticksPerFollowing) { self.follow(self.environment.cache.current) }
                     for replica in self.all { replica.tick() }
                     await self.sweepOnce()
                 }

@@ -20,6 +20,7 @@ struct NodeAssembly {
     /// Returns when the node has stopped in order after SIGTERM or SIGINT.
     func run() async throws {
         let logger = bootstrapLogging()
+        FileDescriptors.raiseLimit()
         let registry = PrometheusRegistry()
         MetricsSystem.bootstrap(registry)
 
