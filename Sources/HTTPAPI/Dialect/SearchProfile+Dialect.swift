@@ -42,7 +42,9 @@ extension JSONWriter {
 
     private mutating func count(_ name: StaticString, _ value: Int?) {
         guard let value else { return }
-        raw(",\"\(name)\":")
+        raw(",\"")
+        raw(name)
+        raw("\":")
         integer(value)
     }
 }
