@@ -154,7 +154,7 @@ def random_filter(rng, depth=2, ids=()):
         filter.min_should = models.MinShould(
             conditions=[condition(rng, depth, ids) for _ in range(3)], min_count=rng.randint(1, 3)
         )
-    return filter
+    return filter if filter.model_dump(exclude_none=True) else random_filter(rng, depth, ids)
 
 
 # The servers and their points

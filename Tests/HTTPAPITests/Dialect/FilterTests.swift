@@ -30,6 +30,7 @@ import Testing
             #"{"has_id":[7,"00000000-0000-0000-0000-000000000001"]}"#,
             .hasID([.number(7), .uuid(high: 0, low: 1)])
         ),
+        ("{}", .filter(Filter())),
         (#"{"has_vector":""}"#, .hasVector("")),
         (#"{"slice":{"total":4,"index":3}}"#, .slice(IDSlice(total: 4, index: 3))),
         (
@@ -92,7 +93,6 @@ import Testing
         ("7", ": an object is expected, not a number"),
         (#"{"musst":[]}"#, ".musst: there is no such field"),
         (#"{"must":7}"#, ".must: a condition is an object, not a number"),
-        (#"{"must":[{}]}"#, ".must[0]: the condition is empty"),
         (#"{"must":[{"has_id":[1]},{"has_ids":[1]}]}"#, ".must[1].has_ids: there is no condition of this name"),
         (#"{"must":[{"match":{"value":1}}]}"#, ".must[0].key: the field is missing"),
         (#"{"must":[{"key":"a..b","match":{"value":1}}]}"#, ".must[0].key: `a..b` is not a path"),

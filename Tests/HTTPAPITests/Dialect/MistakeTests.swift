@@ -108,8 +108,8 @@ import Testing
             method: "POST", path: "/collections/c/points/scroll", body: #"{"order_by":"n"}"#,
             error: "order_by: not supported"),
         Mistake(
-            method: "POST", path: "/collections/c/points/delete", body: #"{"filter":{"must":[{}]}}"#,
-            error: "filter.must[0]: the condition is empty"),
+            method: "POST", path: "/collections/c/points/delete", body: #"{"filter":{"must":[{"ids":[1]}]}}"#,
+            error: "filter.must[0].ids: there is no condition of this name"),
         Mistake(method: "POST", path: "/collections/c/points", body: "{}", error: "ids: the field is missing"),
         Mistake(
             method: "POST", path: "/collections/c/points/count?timeout=soon", body: "{}",

@@ -78,7 +78,8 @@ struct FilterReader {
         }
         if try element.field("key") != nil { return try fieldCondition(element) }
         guard let (name, value) = element.fields.first(where: { !$0.value.isNull }) else {
-            throw DialectError("", "the condition is empty")
+            // A filter without conditions lets everything pass, here as well.
+            return .filter(Filter())
         }
         switch name {
         case "must", "should", "must_not", "min_should": return .filter(try filter(element))
