@@ -2,12 +2,18 @@ internal import DataModel
 
 /// A filter made ready to be run on many rows: paths are split and values sorted out once.
 ///
-/// It reads payloads as they are stored, with the dialect's meaning of a filter on fields without an index.
+/// It reads payloads as they are stored: what an index says of a filter is what this says, found quicker.
 struct FilterProgram: Sendable {
     private let root: Clause
 
-    /// - Parameter schema: knows the vector spaces that conditions name.
-    init(_ filter: Filter, schema: ShardSchema) { root = Clause(filter, schema) }
+    /// - Parameters:
+    ///   - schema: knows the vector spaces that conditions name.
+    ///   - tokenizers: knows those of the text indexes, by path.
+    init(
+        _ filter: Filter, schema: ShardSchema, tokenizers: @escaping (PayloadPath) -> Tokenizer? = { _ in nil }
+    ) {
+        root = Clause(filter, FilterScope(schema: schema, tokenizers: tokenizers))
+    }
 
     /// Whether the row passes.
     ///
@@ -15,6 +21,26 @@ struct FilterProgram: Sendable {
     func matches(_ row: PayloadRow) -> Bool {
         guard root.readsPayload else { return root.matches(row, nil) }
         return PayloadParser.withDocument(row.json) { root.matches(row, $0) } ?? false
+    }
+}
+
+/// What conditions are compiled with.
+private struct FilterScope {
+    let schema: ShardSchema
+    let tokenizers: (PayloadPath) -> Tokenizer?
+    /// The path to the objects that a nested filter is about; empty outside of one.
+    private var prefix = ""
+
+    init(schema: ShardSchema, tokenizers: @escaping (PayloadPath) -> Tokenizer?) {
+        (self.schema, self.tokenizers) = (schema, tokenizers)
+    }
+
+    func tokenizer(at path: PayloadPath) -> Tokenizer? { tokenizers(PayloadPath(prefix + path.text)) }
+
+    func nested(at path: PayloadPath) -> FilterScope {
+        var scope = self
+        scope.prefix += path.text + (path.text.hasSuffix("[]") ? "." : "[].")
+        return scope
     }
 }
 
@@ -26,11 +52,11 @@ private struct Clause: Sendable {
     private let minShould: [Condition]
     private let minShouldCount: Int
 
-    init(_ filter: Filter, _ schema: ShardSchema) {
-        must = filter.must.map { Condition($0, schema) }
-        should = filter.should.map { Condition($0, schema) }
-        mustNot = filter.mustNot.map { Condition($0, schema) }
-        minShould = filter.minShould?.conditions.map { Condition($0, schema) } ?? []
+    init(_ filter: Filter, _ scope: FilterScope) {
+        must = filter.must.map { Condition($0, scope) }
+        should = filter.should.map { Condition($0, scope) }
+        mustNot = filter.mustNot.map { Condition($0, scope) }
+        minShould = filter.minShould?.conditions.map { Condition($0, scope) } ?? []
         minShouldCount = filter.minShould?.count ?? 0
     }
 
@@ -65,17 +91,19 @@ private indirect enum Condition: Sendable {
     case nested(PathSteps, Clause)
     case clause(Clause)
 
-    init(_ condition: FilterCondition, _ schema: ShardSchema) {
+    init(_ condition: FilterCondition, _ scope: FilterScope) {
         switch condition {
         case .field(let path, .valuesCount(let range)): self = .count(PathSteps(path), range)
-        case .field(let path, let test): self = .value(PathSteps(path), ValueTest(test))
+        case .field(let path, let test):
+            self = .value(PathSteps(path), ValueTest(test, tokenizer: scope.tokenizer(at: path)))
         case .isEmpty(let path): self = .isEmpty(PathSteps(path))
         case .isNull(let path): self = .isNull(PathSteps(path))
         case .hasID(let ids): self = .hasID(Set(ids))
         case .slice(let slice): self = .slice(slice)
-        case .hasVector(let name): self = .hasVector(schema.spaceIndex(named: name))
-        case .nested(let path, let filter): self = .nested(PathSteps(path).toElements, Clause(filter, schema))
-        case .filter(let filter): self = .clause(Clause(filter, schema))
+        case .hasVector(let name): self = .hasVector(scope.schema.spaceIndex(named: name))
+        case .nested(let path, let filter):
+            self = .nested(PathSteps(path).toElements, Clause(filter, scope.nested(at: path)))
+        case .filter(let filter): self = .clause(Clause(filter, scope))
         }
     }
 

@@ -5,9 +5,9 @@ enum ValueTest: Sendable {
     case any(WantedValues)
     case except(WantedValues)
     /// All of the tokens, none of which there are is in no text.
-    case text([String])
-    case textAny([String])
-    case phrase(String)
+    case text([String], Tokenizer)
+    case textAny([String], Tokenizer)
+    case phrase(String, Tokenizer)
     case prefix([UInt8])
     case range(NumberRange)
     case datetimeRange(DatetimeRange)
@@ -17,16 +17,15 @@ enum ValueTest: Sendable {
     /// `valuesCount` is about all values together.
     case never
 
-    /// Texts without an index are split as one with its default options would split them.
-    private static let tokenizer = Tokenizer(nil)
-
-    init(_ test: FieldTest) {
+    /// - Parameter tokenizer: of the field's text index; nil splits texts as one with its default options would.
+    init(_ test: FieldTest, tokenizer: Tokenizer?) {
+        let tokenizer = tokenizer ?? Tokenizer(nil)
         switch test {
         case .any(let values): self = .any(WantedValues(values))
         case .except(let values): self = .except(WantedValues(values))
-        case .text(let text): self = .text(Self.tokenizer.queryTokens(text))
-        case .textAny(let text): self = .textAny(Self.tokenizer.queryTokens(text))
-        case .phrase(let text): self = .phrase(text)
+        case .text(let text): self = .text(tokenizer.queryTokens(text), tokenizer)
+        case .textAny(let text): self = .textAny(tokenizer.queryTokens(text), tokenizer)
+        case .phrase(let text): self = .phrase(text, tokenizer)
         case .prefix(let text): self = .prefix(Array(text.utf8))
         case .range(let range): self = .range(range)
         case .datetimeRange(let range): self = .datetimeRange(range)
@@ -41,11 +40,12 @@ enum ValueTest: Sendable {
         switch self {
         case .any(let wanted): wanted.contains(value)
         case .except(let unwanted): !value.isNull && !unwanted.contains(value)
-        case .text(let tokens):
-            !tokens.isEmpty && (Self.tokens(of: value).map { found in tokens.allSatisfy(found.contains) } ?? false)
-        case .textAny(let tokens):
-            !tokens.isEmpty && (Self.tokens(of: value).map { found in tokens.contains(where: found.contains) } ?? false)
-        case .phrase(let phrase): value.string.map { Self.tokenizer.contains(phrase: phrase, in: $0) } ?? false
+        case .text(let tokens, let tokenizer):
+            !tokens.isEmpty && value.string.map { Set(tokenizer.documentTokens($0)).isSuperset(of: tokens) } ?? false
+        case .textAny(let tokens, let tokenizer):
+            value.string.map { !Set(tokenizer.documentTokens($0)).isDisjoint(with: tokens) } ?? false
+        case .phrase(let phrase, let tokenizer):
+            value.string.map { tokenizer.contains(phrase: phrase, in: $0) } ?? false
         case .prefix(let prefix): value.utf8.map { $0.starts(with: prefix) } ?? false
         case .range(let range): value.number.map(range.contains) ?? false
         case .datetimeRange(let range): value.datetime.map(range.contains) ?? false
@@ -54,10 +54,6 @@ enum ValueTest: Sendable {
         case .geoPolygon(let polygon): value.place.map(polygon.contains) ?? false
         case .never: false
         }
-    }
-
-    private static func tokens(of value: PayloadValue) -> Set<String>? {
-        value.string.map { Set(tokenizer.documentTokens($0)) }
     }
 }
 

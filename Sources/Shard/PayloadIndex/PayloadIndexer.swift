@@ -75,16 +75,3 @@ struct PayloadIndexer {
         return true
     }
 }
-
-extension PayloadRow {
-    /// Whether some text at the path has the phrase.
-    func contains(phrase: String, at path: PayloadPath, _ tokenizer: Tokenizer) -> Bool {
-        var found = false
-        PayloadParser.withDocument(json) { root in
-            PathSteps(path).forEachValue(in: root) { value in
-                if let text = value.string { found = found || tokenizer.contains(phrase: phrase, in: text) }
-            }
-        }
-        return found
-    }
-}

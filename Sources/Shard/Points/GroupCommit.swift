@@ -71,7 +71,7 @@ struct GroupCommit {
     ) throws -> [WriteOperation] {
         guard case .deleteMatching(let filter) = operation else { return [operation] }
         var ids: [PointID] = []
-        try MatchingPoints(filter, store: store, schema: schema).forEach(transaction) { ids.append($0.id) }
+        try MatchingPoints(filter, store: store, schema: schema, transaction).forEach(transaction) { ids.append($0.id) }
         // None at all still takes a sequence: the write has its place in the order.
         guard ids.count > Limits.batchPoints else { return [.delete(ids)] }
         return stride(from: 0, to: ids.count, by: Limits.batchPoints).map { first in

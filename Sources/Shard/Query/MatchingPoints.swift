@@ -6,9 +6,13 @@ struct MatchingPoints {
     private let store: PointStore
     private let program: FilterProgram
 
-    init(_ filter: Filter, store: PointStore, schema: ShardSchema) {
+    init(
+        _ filter: Filter, store: PointStore, schema: ShardSchema,
+        _ transaction: borrowing some Transaction & ~Copyable
+    ) throws {
         self.store = store
-        program = FilterProgram(filter, schema: schema)
+        let catalog = try store.loadPayloadIndexes(transaction)
+        program = FilterProgram(filter, schema: schema, tokenizers: { catalog.tokenizer(at: $0) })
     }
 
     /// Calls `body` with each point that exists and passes, in order of virtual shards and ids.

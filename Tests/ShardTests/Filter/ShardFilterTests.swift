@@ -17,11 +17,21 @@ struct ShardFilterTests {
         return (shard, payloads)
     }
 
-    @Test(arguments: [1, 2, 3, 4] as [UInt64])
-    func everyFilterLetsThroughWhatTheReferenceLetsThrough(seed: UInt64) async throws {
+    private static let indexes: [PayloadIndexConfig] = [
+        .init(path: PayloadPath("a"), kind: .keyword), .init(path: PayloadPath("b.c"), kind: .integer),
+        .init(path: PayloadPath("list[].x"), kind: .float), .init(path: PayloadPath("text"), kind: .text),
+        .init(path: PayloadPath("date"), kind: .datetime), .init(path: PayloadPath("place"), kind: .geo),
+    ]
+
+    @Test(arguments: [1, 2, 3, 4] as [UInt64], [[], indexes])
+    func everyFilterLetsThroughWhatTheReferenceLetsThrough(
+        seed: UInt64, indexes: [PayloadIndexConfig]
+    ) async throws {
         let fixture = try ShardFixture()
         var generator = SeededGenerator(seed: seed)
         let (shard, payloads) = try await Self.filled(fixture, &generator)
+        try await shard.setPayloadIndexes(indexes)
+        #expect(try await eventually { try shard.payloadIndexes().allSatisfy { $0.progress == 1 } })
         for number in 0..<250 {
             let filter = generator.referenceFilter()
             let expected = payloads.filter { $0.value.passes(filter, id: $0.key) }.map { PointID.number($0.key) }.sorted()
@@ -65,6 +75,34 @@ struct ShardFilterTests {
             position: LogPosition(sequence: nothing.position.sequence.next, epoch: Epoch(1)),
             operation: .deleteMatching(filter))
         await #expect(throws: ShardError.self) { try await shard.apply([forged]) }
+        await shard.close()
+    }
+
+    @Test func aTextIndexSaysHowItsFieldIsSplit() async throws {
+        let fixture = try ShardFixture()
+        let shard = try fixture.open()
+        let texts = [#""Deep-Sea fish""#, #"["deep", "sea fish"]"#, #""deepsea""#, "7"]
+        try await shard.upsert(
+            texts.enumerated().map { point(UInt64($0), [Float](repeating: 1, count: 16), payload: #"{"t":\#($1)}"#) })
+        func found(_ test: FieldTest) async throws -> [PointID] {
+            try await shard.scroll(
+                ScrollRequest(
+                    start: nil, limit: 9, filter: Filter(must: [.field(PayloadPath("t"), test)]), withPayload: false,
+                    withVectors: .none), deadline: .after(soon)
+            ).map(\.id)
+        }
+        #expect(try await found(.text("deep FISH")) == [.number(0)])
+        #expect(try await found(.textAny("fish deepsea")) == [.number(0), .number(1), .number(2)])
+        let options = PayloadIndexConfig.TextOptions(tokenizer: .prefix, minimumTokenLength: 2)
+        try await shard.setPayloadIndexes([.init(path: PayloadPath("t"), kind: .text, text: options)])
+        #expect(try await eventually { try shard.payloadIndexes().allSatisfy { $0.progress == 1 } })
+        #expect(try await found(.text("dee fi")) == [.number(0)])
+        #expect(try await found(.text("de")) == [.number(0), .number(1), .number(2)])
+        #expect(try await found(.phrase("sea fish")) == [.number(0), .number(1)])
+        // Deletes go by the same words.
+        _ = try await shard.append(
+            .deleteMatching(Filter(must: [.field(PayloadPath("t"), .text("dee fi"))])), epoch: Epoch(1))
+        #expect(try await shard.all().map(\.id) == [.number(1), .number(2), .number(3)])
         await shard.close()
     }
 

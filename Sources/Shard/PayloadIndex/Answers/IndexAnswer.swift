@@ -107,6 +107,7 @@ struct IndexAnswer {
 extension IndexAnswer {
     private func tokens(of query: String) -> [String] { Tokenizer(entry.config.text).queryTokens(query) }
 
+    /// Of a row with several texts the index does not know which of them has a token.
     private func rows(withAll text: String, _ transaction: borrowing ReadTransaction) throws -> RowBounds {
         let tokens = tokens(of: text)
         guard let first = tokens.first else { return RowBounds(exact: RowBitmap()) }
@@ -114,7 +115,9 @@ extension IndexAnswer {
         for token in tokens.dropFirst() where !rows.isExact || !rows.certain.isEmpty {
             rows = rows.intersection(try self.rows(withToken: token, transaction))
         }
-        return rows
+        guard tokens.count > 1 else { return rows }
+        let irregular = try reader.rows(.irregular, transaction)
+        return RowBounds(certain: rows.certain.subtracting(irregular), possible: rows.possible)
     }
 
     private func rows(withAny text: String, _ transaction: borrowing ReadTransaction) throws -> RowBounds {

@@ -35,6 +35,12 @@ struct PayloadIndexCatalog: Equatable {
         entries.first { $0.state == .complete && $0.config.path.isSame(as: path) }
     }
 
+    /// How the text index on the path splits texts; nil when there is none that may answer.
+    func tokenizer(at path: PayloadPath) -> Tokenizer? {
+        guard let config = usable(at: path)?.config, config.kind == .text else { return nil }
+        return Tokenizer(config.text)
+    }
+
     /// Creates what is wanted and not there, from row 0 to `slotCount`, and drops what is there and not wanted.
     ///
     /// - Returns: whether anything changed.

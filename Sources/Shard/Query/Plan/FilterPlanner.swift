@@ -45,11 +45,8 @@ struct FilterPlanner {
             return PlannedCondition(bounds: planned.bounds, check: .filter(planned))
         }
         let bounds = try bounds(of: condition, transaction)
-        if case .field(let path, .phrase(let phrase)) = condition, bounds != nil, let entry = catalog.usable(at: path) {
-            return PlannedCondition(
-                bounds: bounds ?? .unknown(universe), check: .phrase(path, Tokenizer(entry.config.text), phrase))
-        }
-        let program = FilterProgram(Filter(must: [condition]), schema: schema)
+        let program = FilterProgram(
+            Filter(must: [condition]), schema: schema, tokenizers: { [catalog] in catalog.tokenizer(at: $0) })
         return PlannedCondition(bounds: bounds ?? .unknown(universe), check: .program(program))
     }
 

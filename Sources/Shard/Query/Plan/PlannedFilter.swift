@@ -48,8 +48,6 @@ struct PlannedCondition {
     enum Check {
         /// By its value in the payload.
         case program(FilterProgram)
-        /// The tokens of a phrase, of which an index knows that they are there, must follow each other.
-        case phrase(PayloadPath, Tokenizer, String)
         indirect case filter(PlannedFilter)
     }
 
@@ -62,8 +60,6 @@ struct PlannedCondition {
         switch check {
         case .program(let program): return program.matches(row)
         case .filter(let filter): return try filter.matches(slot, row)
-        case .phrase(let path, let tokenizer, let phrase):
-            return row.contains(phrase: phrase, at: path, tokenizer)
         }
     }
 }
