@@ -48,7 +48,9 @@ struct PointReader {
                 return try scroll(request, through: rows, transaction)
             }
             // What was written since the view has no place in its sets.
-            let program = FilterProgram(filter, schema: shard.schema)
+            let catalog = try store.loadPayloadIndexes(transaction)
+            let program = FilterProgram(
+                filter, schema: shard.schema, tokenizers: { catalog.tokenizer(at: $0) })
             return try scrollAll(request, transaction) { slot, transaction in
                 if slot < view.slotCount { return try rows.passes(slot, transaction) }
                 return program.matches(try row(at: slot, transaction))

@@ -30,9 +30,10 @@ struct PayloadIndexCatalog: Equatable {
     /// In order of numbers.
     private(set) var entries: [PayloadIndexEntry] = []
 
-    /// An index that may answer conditions on the path.
+    /// An index that may answer conditions on the path. One on `a` says nothing of `a[]`: a value alone, and an array in
+    /// an array, are at the one and not at the other.
     func usable(at path: PayloadPath) -> PayloadIndexEntry? {
-        entries.first { $0.state == .complete && $0.config.path.isSame(as: path) }
+        entries.first { $0.state == .complete && $0.config.path == path }
     }
 
     /// How the text index on the path splits texts; nil when there is none that may answer.
@@ -97,15 +98,5 @@ extension PayloadIndexCatalog: BinaryCodable {
                 }
             return PayloadIndexEntry(number: number, config: config, state: state)
         }
-    }
-}
-
-extension PayloadPath {
-    /// Whether both lead to the same values: a path that ends in an array means its elements, with or without `[]`.
-    func isSame(as other: PayloadPath) -> Bool {
-        func canonical(_ path: PayloadPath) -> [Step]? {
-            path.steps.map { $0.last == .elements ? $0.dropLast() : $0 }
-        }
-        return text == other.text || (canonical(self) == canonical(other) && steps != nil)
     }
 }
