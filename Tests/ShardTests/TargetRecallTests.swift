@@ -53,14 +53,14 @@ import Testing
     }
 
     @Test func searchesReachTheRecallThatTheyAskForOnceTheShardHasLearned() async throws {
-        let (fixture, shard, vectors) = try await Self.open(rows: 8_000)
+        let (fixture, shard, vectors) = try await Self.open(rows: 3_000)
         defer { withExtendedLifetime(fixture) {} }
         var generator = SeededGenerator(seed: 6)
         let first = try await Self.search(shard, generator.vector(Self.dimension), recall: 0.9)
         #expect(first.profile?.expectedRecall == nil, "nothing is promised before anything was measured")
 
         let deadline = ContinuousClock.now + .seconds(60)
-        while try await Self.search(shard, generator.vector(Self.dimension), recall: 0.9).profile?.sampledQueries ?? 0 < 100 {
+        while try await Self.search(shard, generator.vector(Self.dimension), recall: 0.9).profile?.sampledQueries ?? 0 < 60 {
             try #require(ContinuousClock.now < deadline, "the shard did not learn in time")
         }
         var efforts: [Int] = []
