@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""A shard after deletes and updates, before and after its compaction, against one that was built anew from the same points.
+"""A shard after deletes and updates, before and after its compaction, against one that was built anew from the same
+points.
 
     Benchmarks/churn/measure.py [--quick] [--data ../shared/data] [--runs 3]
 
-Half of the points are deleted at random; in another shard, each point is written once more, in random order, with the vector
-that it has, so that the true neighbours stay the same. Measured are recall and queries/s at one ef, queries/s at a recall of
-0.95 (between two ef), and bytes in use in the files; the log that is kept for replicas is part of them. Rates are per second
-of processor time, medians of the rounds.
+Half of the points are deleted at random; in another shard, each point is written once more, in random order, with the
+vector that it has, so that the true neighbours stay the same. Measured are recall and queries/s at one ef, queries/s
+at a recall of 0.95 (between two ef), and bytes in use in the files; the log that is kept for replicas is part of
+them. Rates are per second of processor time, medians of the rounds.
 """
 
 import argparse

@@ -3,13 +3,13 @@
 
     Benchmarks/growth/measure.py [--quick] [--sizes 10000 100000 1000000] [--dimension 128] [--runs 3]
 
-The data is made (see harness/data.py): clusters with power-law sizes, few intrinsic dimensions, noise. With the defaults it
-takes about six minutes and 2 GB of memory and of disk; a million points of 768 dimensions (`--sizes 1000000 --dimension
-768`) take 8 GB of memory, 12 GB of disk and most of an hour.
+The data is made (see harness/data.py): clusters with power-law sizes, few intrinsic dimensions, noise. With the
+defaults it takes about six minutes and 2 GB of memory and of disk; a million points of 768 dimensions (`--sizes
+1000000 --dimension 768`) take 8 GB of memory, 12 GB of disk and most of an hour.
 
-Queries run on one thread and their rate is per second of processor time, medians of the rounds. Each size is built once,
-with two threads. The restart is a new process: the files are put out of the page cache first, and the time is from opening
-the shard to the first answer; how much of the files it read for that stands beside it.
+Queries run on one thread and their rate is per second of processor time, medians of the rounds. Each size is built
+once, with two threads. The restart is a new process: the files are put out of the page cache first, and the time is
+from opening the shard to the first answer; how much of the files it read for that stands beside it.
 """
 
 import argparse

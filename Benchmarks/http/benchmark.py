@@ -10,7 +10,6 @@ against /healthz and printed.
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -19,11 +18,14 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "Benchmarks"))
 sys.path.insert(0, str(REPOSITORY / "Tests" / "Acceptance"))
 
 import wordnet as data_set  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from generator import request_bytes, run  # noqa: E402
+from harness.processes import disk_bytes, proportional_set_bytes  # noqa: E402
+from harness.report import machine  # noqa: E402
 
 COLLECTION = "wordnet"
 TARGET = 0.95
@@ -42,11 +44,7 @@ class Memory:
         self.thread = threading.Thread(target=self.watch, daemon=True)
 
     def now(self):
-        total = 0
-        for pid in self.pids:
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += int(line.split()[1]) * 1024
+        total = sum(map(proportional_set_bytes, self.pids))
         self.peak = max(self.peak, total)
         return total
 
@@ -62,11 +60,6 @@ class Memory:
         self.done.set()
         self.thread.join()
         self.now()
-
-
-def disk_bytes(folder):
-    """Blocks in use; the files are sparse."""
-    return sum(path.stat().st_blocks * 512 for path in Path(folder).rglob("*") if path.is_file())
 
 
 def recall_of(measured, wordnet):
@@ -149,12 +142,6 @@ def table(results):
         digits = 4 if "recall" in key else 2 if "(ms)" in key else 0
         lines.append("  ".join([key.ljust(width), *(f"{value:,.{digits}f}".rjust(24) for value in values)]))
     return "\n".join(lines)
-
-
-def machine():
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown CPU")
-    return f"{model}, {os.cpu_count()} cores"
 
 
 def main():

@@ -3,10 +3,10 @@
 
     Benchmarks/index/compare.py [--quick] [--data ../shared/data] [--core 1] [--runs 3]
 
-All peers are swept over ef, in turn, one thread on one core; queries/s at a recall are interpolated between two ef. Rates
-are per second of processor time, so that other load on the machine weighs less. With two threads a rate is twice the one
-per processor second, which overlooks time that threads spend waiting for each other; the rate on the wall beside it counts
-that, and other load on the machine too.
+All peers are swept over ef, in turn, one thread on one core; queries/s at a recall are interpolated between two ef.
+Rates are per second of processor time, so that other load on the machine weighs less. With two threads a rate is
+twice the one per processor second, which overlooks time that threads spend waiting for each other; the rate on the
+wall beside it counts that, and other load on the machine too.
 
 Prints tables with the targets, and writes them and a plot of recall against queries/s to Benchmarks/results/.
 """

@@ -3,10 +3,10 @@
 
     Benchmarks/latency/measure.py [--quick] [--queries 100] [--upserts 500] [--seconds 20] [--runs 3]
 
-Queries and upserts are sent at fixed rates, whatever the answers do, and a latency counts from the moment at which its
-request was due: a server that stalls is charged for all who wait meanwhile. Each upsert is one point with `wait=true` and
-replaces a point or adds one; it is answered when it is on the disk. Queries and upserts come from processes of their own;
-they and the server share this machine's cores. Phases with and without upserts take turns.
+Queries and upserts are sent at fixed rates, whatever the answers do, and a latency counts from the moment at which
+its request was due: a server that stalls is charged for all who wait meanwhile. Each upsert is one point with
+`wait=true` and replaces a point or adds one; it is answered when it is on the disk. Queries and upserts come from
+processes of their own; they and the server share this machine's cores. Phases with and without upserts take turns.
 """
 
 import argparse

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""A shard whose raw vectors do not fit in memory: codes and links do, the raw vectors are read from disk for the best only.
+"""A shard whose raw vectors do not fit in memory: codes and links do, the raw vectors are read from disk for the best
+only.
 
     Benchmarks/memory/measure.py [--data ../shared/data | --synthetic 200000 --dimension 768] [--share 0.45] [--runs 3]
 
-The shard is built and closed. Then a process of its own opens it, with cold files: once without a limit, once in a control
-group (v2 or v1, whichever can be made; the report says). Its bound is what the program took before it opened the shard, and
-a share of what the raw float32 vectors take: for each page of the files that it touches, and its heap. Printed are memory for
-each point (PSS, less that of the program before it opened the shard) against the raw vector's bytes, recall, queries/s by
-processor time and on the wall, and page faults that went to disk.
+The shard is built and closed. Then a process of its own opens it, with cold files: once without a limit, once in a
+control group (v2 or v1, whichever can be made; the report says). Its bound is what the program took before it opened
+the shard, and a share of what the raw float32 vectors take: for each page of the files that it touches, and its heap.
+Printed are memory for each point (PSS, less that of the program before it opened the shard) against the raw vector's
+bytes, recall, queries/s by processor time and on the wall, and page faults that went to disk.
 """
 
 import argparse

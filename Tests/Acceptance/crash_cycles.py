@@ -3,11 +3,11 @@
 
     .venv-tests/bin/python Tests/Acceptance/crash_cycles.py --cycles 200 [--seed 1]
 
-Three writers upsert and delete points of their own, so that each id has one author and the model knows its value: what was
-acknowledged, or one of two where an answer did not come. The writers keep rewriting a few thousand points, so that checkpoints
-and compactions run all the time. Some cycles fall silent before the kill, so that it may hit a checkpoint or a compaction of
-an idle shard; some create or drop payload indexes right before it. After each start every point is read and compared, with
-its vector, and counts, filters and searches are.
+Three writers upsert and delete points of their own, so that each id has one author and the model knows its value:
+what was acknowledged, or one of two where an answer did not come. The writers keep rewriting a few thousand points,
+so that checkpoints and compactions run all the time. Some cycles fall silent before the kill, so that it may hit a
+checkpoint or a compaction of an idle shard; some create or drop payload indexes right before it. After each start
+every point is read and compared, with its vector, and counts, filters and searches are.
 
 A seed fixes what is written and when the kill comes, but not what the threads of the server do at that moment.
 """

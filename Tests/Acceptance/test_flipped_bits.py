@@ -1,7 +1,8 @@
 """A bit that flipped on the disk: a node starts all the same, never answers from what is damaged, and names it.
 
-Each trial starts from the files of a node that was stopped, flips one bit in one page that is in use, and compares every
-kind of answer with a model. An answer is right, or it is an error that says what is damaged; both are counted in the report.
+Each trial starts from the files of a node that was stopped, flips one bit in one page that is in use, and compares
+every kind of answer with a model. An answer is right, or it is an error that says what is damaged; both are counted
+in the report.
 """
 
 import os

@@ -11,8 +11,8 @@ from single_node import SingleNode
 from small_disk import SmallDisk
 
 COLLECTION = "full"
-DIMENSION, BATCH = 256, 100
-DISK_BYTES, BALLAST_BYTES = 96 << 20, 24 << 20
+DIMENSION, BATCH = 512, 50
+DISK_BYTES, BALLAST_BYTES = 56 << 20, 20 << 20
 # Longer than a node's lease lasts: a lease that could not be renewed on the full disk would end reads within it.
 FULL_SECONDS = 15
 
