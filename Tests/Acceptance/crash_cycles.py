@@ -28,7 +28,8 @@ COLLECTION = "cycles"
 # Wide enough for the graph to walk over codes, small enough to be read in full in each cycle.
 DIMENSION = 64
 WRITERS, IDS_PER_WRITER, TAGS = 3, 1_200, 5
-# Written again before each kill; with a quarter of the rows dead a shard is compacted.
+# Shards compact themselves all the time: a quarter of their rows is dead within a second of load.
+SETTINGS = "storage:\n  compaction:\n    minDeadRows: 256\n"
 LONGEST_LOAD_SECONDS, LONGEST_SILENCE_SECONDS = 1.2, 1.5
 INDEXES = {"version": "integer", "tag": "keyword"}
 
@@ -115,7 +116,7 @@ class Cycles:
             assert time.monotonic() < deadline, "no write was acknowledged within 30 s"
         # These are not waits for something: the kill comes at a moment that nothing else decides.
         time.sleep(self.choice.uniform(0, LONGEST_LOAD_SECONDS))
-        kind = self.choice.choice(["load", "load", "silence", "index"])
+        kind = self.choice.choice(["load", "load", "silence", "index", "compaction"])
         if kind == "silence":
             stopping.set()
             for thread in threads:
@@ -124,6 +125,9 @@ class Cycles:
         elif kind == "index":
             self.change_an_index()
             time.sleep(self.choice.uniform(0, 0.2))
+        elif kind == "compaction":
+            self.node.client().post("/shoal/compact", {"collection": COLLECTION}).expect(200)
+            time.sleep(self.choice.uniform(0, 0.5))
         self.node.kill()
         stopping.set()
         for thread in threads:
@@ -199,7 +203,7 @@ class Cycles:
 def run_cycles(folder, cycles, seed, report=lambda line: None):
     """Fails with the seed and the command that repeats it."""
     replay = f".venv-tests/bin/python Tests/Acceptance/crash_cycles.py --cycles {cycles} --seed {seed}"
-    with SingleNode(folder) as node:
+    with SingleNode(folder, settings=SETTINGS) as node:
         run = Cycles(node, seed)
         run.prepare()
         for number in range(1, cycles + 1):
