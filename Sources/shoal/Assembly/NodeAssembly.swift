@@ -19,7 +19,6 @@ struct NodeAssembly {
 
     /// Returns when the node has stopped in order after SIGTERM or SIGINT.
     func run() async throws {
-        OpenFileLimit.raise()
         let logger = bootstrapLogging()
         FileDescriptors.raiseLimit()
         let registry = PrometheusRegistry()
