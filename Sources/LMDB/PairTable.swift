@@ -40,19 +40,11 @@ extension Transaction where Self: ~Copyable {
             // The page that the value is on; a single value has none, and the cursor then leaves `run` as it is.
             if let page = try Self.move(cursor, MDB_GET_MULTIPLE, key, nil, table), page.count > 0 { run = page }
             while try body(run) {
-                guard let next = try Self.move(cursor, MDB_NEXT_MULTIPLE, key, nil, table), next.count > 0 else { return }
+                guard let next = try Self.move(cursor, MDB_NEXT_MULTIPLE, key, nil, table), next.count > 0 else {
+                    return
+                }
                 run = next
             }
-        }
-    }
-
-    /// The number of values at `key`.
-    package func count(at key: UInt16, in table: PairTable) throws -> Int {
-        try withPairCursor(in: table) { cursor in
-            guard try Self.move(cursor, MDB_SET, key, nil, table) != nil else { return 0 }
-            var count = 0
-            try check(mdb_cursor_count(cursor, &count), "count in \(table.name)")
-            return count
         }
     }
 

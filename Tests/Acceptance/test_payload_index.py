@@ -98,8 +98,12 @@ def wait_for_indexes(raw, collection):
 
 
 @pytest.fixture(params=[1, 3], ids="{} nodes".format)
-def cluster(request, new_cluster, small_cluster):
-    return small_cluster if request.param == 3 else new_cluster(nodes=1, replication_factor=1).start()
+def cluster(request, new_cluster):
+    if request.param == 3:
+        return request.getfixturevalue("small_cluster")
+    made = new_cluster(nodes=1, replication_factor=1)
+    made.start()
+    return made
 
 
 def points(numbers):
@@ -167,7 +171,8 @@ def test_indexes_answer_as_payloads_do_while_they_come_and_go_under_writes(clust
 
 
 def test_a_text_index_finds_tokens_and_a_profile_says_how(new_cluster):
-    cluster = new_cluster(nodes=1, replication_factor=1).start()
+    cluster = new_cluster(nodes=1, replication_factor=1)
+    cluster.start()
     client, raw = QdrantClient(url=cluster.urls[0], timeout=60), Client(cluster.urls[0])
     client.create_collection("t", vectors_config=models.VectorParams(size=DIMENSION, distance=models.Distance.EUCLID))
     client.upsert("t", points(range(500)), wait=True)

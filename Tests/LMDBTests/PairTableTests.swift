@@ -36,7 +36,6 @@ struct PairTableTests {
                 try Self.value(5).withUnsafeBytes { try transaction.put($0, at: 6, in: table) }
                 try Self.value(5).withUnsafeBytes { try transaction.put($0, at: 8, in: table) }
             }
-            #expect(try environment.read { try $0.count(at: 7, in: table) } == count)
             #expect(try scan(environment, table, key: 9, from: 0) == [])
         }
         let environment = try folder.open()

@@ -93,7 +93,8 @@ struct PointReader {
                 let head = heads[next]
                 if try passes(head.slot, transaction) {
                     records.append(
-                    try record(try row(of: head.id, at: head.slot, transaction), slot: head.slot, request, transaction))
+                        try record(
+                            try row(of: head.id, at: head.slot, transaction), slot: head.slot, request, transaction))
                 }
                 _ = try cursor.seek(PointLocation.key(of: head.id, in: head.shard))
                 if let following = try entry(try cursor.next()), following.shard == head.shard {

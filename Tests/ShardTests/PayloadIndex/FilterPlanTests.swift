@@ -52,12 +52,13 @@ struct FilterPlanTests {
     }
 
     /// Of a million rows with codes of 392 bytes.
-    @Test(arguments: [
-        (500, nil, .scan), (10_000, nil, .scan), (30_000, nil, .filteredGraph), (300_000, nil, .graphThenFilter),
-        (900_000, nil, .graphThenFilter),
-        // Near the query many or hardly any pass.
-        (50_000, 0.6, .graphThenFilter), (300_000, 0.001, .filteredGraph),
-    ] as [(Int, Double?, SearchProfile.Strategy)])
+    @Test(
+        arguments: [
+            (500, nil, .scan), (10_000, nil, .scan), (30_000, nil, .filteredGraph), (300_000, nil, .graphThenFilter),
+            (900_000, nil, .graphThenFilter),
+            // Near the query many or hardly any pass.
+            (50_000, 0.6, .graphThenFilter), (300_000, 0.001, .filteredGraph),
+        ] as [(Int, Double?, SearchProfile.Strategy)])
     func theWayFollowsFromHowManyRowsPass(allowed: Int, nearby: Double?, strategy: SearchProfile.Strategy) {
         var cost = SearchCost(rows: 1_000_000, allowed: allowed, wanted: 10, ef: 128, rowBytes: 392)
         if let nearby { cost.shareNearby = nearby }
@@ -127,7 +128,8 @@ struct FilterPlanTests {
         for bound in [0, 2, 300, 1_000] {
             let passing = all.filter { number($0) < bound }
             for path in ["r", "missing"] {
-                let filter = path == "r" ? Filter(must: [Self.below(bound)]) : Filter(mustNot: [Self.below(bound, path)])
+                let filter =
+                    path == "r" ? Filter(must: [Self.below(bound)]) : Filter(mustNot: [Self.below(bound, path)])
                 let expected = path == "r" ? passing : all
                 #expect(try await shard.count(filter, deadline: .after(soon)) == UInt64(expected.count))
                 var scrolled: [Record] = []

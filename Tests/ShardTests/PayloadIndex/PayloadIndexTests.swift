@@ -128,7 +128,9 @@ struct PayloadIndexTests {
         let texts = ["The quick brown fox", "a QUICK-witted brown bear", "brown, quick; fox!", "nothing", ""]
         try await shard.upsert(
             texts.enumerated().map { index, text in
-                point(UInt64(index), [Float](repeating: 1, count: 8), payload: #"{"word":"\#(text)","prefix":["\#(text)"]}"#)
+                point(
+                    UInt64(index), [Float](repeating: 1, count: 8),
+                    payload: #"{"word":"\#(text)","prefix":["\#(text)"]}"#)
             })
         func found(_ path: String, _ test: FieldTest) async throws -> Set<PointID> {
             let filter = Filter(must: [.field(PayloadPath(path), test)])

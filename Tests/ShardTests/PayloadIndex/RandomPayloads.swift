@@ -8,14 +8,16 @@ extension SeededGenerator {
     mutating func element<T>(_ values: [T]) -> T { values[Int.random(in: 0..<values.count, using: &self)] }
 
     private mutating func keyword() -> String {
-        chance(5) ? String(repeating: "long ", count: 120) + "\(int(0..<4))" : element(["red", "green", "blue", "", "ünï"])
+        chance(5)
+            ? String(repeating: "long ", count: 120) + "\(int(0..<4))" : element(["red", "green", "blue", "", "ünï"])
     }
 
     private mutating func number() -> String {
         switch int(0..<4) {
         case 0: "\(int(-20..<20))"
         case 1: "\(Double(int(-200..<200)) / 10)"
-        case 2: element(["9007199254740993", "9007199254740992", "-9223372036854775808", "18446744073709551615", "-0.0"])
+        case 2:
+            element(["9007199254740993", "9007199254740992", "-9223372036854775808", "18446744073709551615", "-0.0"])
         default: "\(int(0..<1_000_000))"
         }
     }

@@ -19,7 +19,9 @@ struct RoaringTests {
                 }
             case 2:
                 let first = UInt32.random(in: 0..<60_000, using: &generator)
-                for low in first...UInt32.random(in: first..<65_536, using: &generator) { slots.insert(chunk << 16 | low) }
+                for low in first...UInt32.random(in: first..<65_536, using: &generator) {
+                    slots.insert(chunk << 16 | low)
+                }
             case 3: slots.formUnion([chunk << 16, chunk << 16 | 65_535, chunk << 16 | 63, chunk << 16 | 64])
             default: slots.formUnion(chunk << 16..<(chunk + 1) << 16)
             }

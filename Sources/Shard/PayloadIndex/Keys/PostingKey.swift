@@ -50,7 +50,8 @@ struct PostingKey: Hashable {
 
     /// A UUID as it is usually written takes its 16 bytes instead.
     init(index: UInt16, uuid text: String) {
-        guard text.utf8.count == 36, let id = PointID(uuidText: text), case .uuid(let high, let low) = id, id.text == text
+        guard text.utf8.count == 36, let id = PointID(uuidText: text), case .uuid(let high, let low) = id,
+            id.text == text
         else {
             self.init(index: index, text: text)
             return
