@@ -71,6 +71,9 @@ extension ShardGeneration {
                 return LogRecord(position: LogPosition(sequence: sequence, epoch: epoch), operation: operation)
             }
         case .apply(let given):
+            if given.contains(where: { if case .deleteMatching = $0.operation { true } else { false } }) {
+                return .failure(.invalid(reason: "a primary sent a delete by filter, which it should have resolved"))
+            }
             records = given
         }
         var expected = commit.state.position
