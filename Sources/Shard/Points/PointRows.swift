@@ -45,12 +45,18 @@ struct PointLocation {
         return key
     }
 
-    /// The parts of a key that `key(of:)` made.
-    static func parts(ofKey key: UnsafeRawBufferPointer) throws -> (VirtualShard, PointID) {
+    /// The parts of a key that `key(of:virtualShards:)` made.
+    ///
+    /// A damaged key mostly contradicts itself: an id belongs to one virtual shard.
+    static func parts(ofKey key: UnsafeRawBufferPointer, virtualShards: Int) throws -> (VirtualShard, PointID) {
         guard key.count > 2, let id = PointID(keyBytes: UnsafeRawBufferPointer(rebasing: key[2...])) else {
             throw ShardError.corrupted(reason: "a key of `points` is no point's")
         }
-        return (VirtualShard(UInt16(bigEndian: key.loadUnaligned(as: UInt16.self))), id)
+        let shard = VirtualShard(UInt16(bigEndian: key.loadUnaligned(as: UInt16.self)))
+        guard shard == VirtualShard(of: id, count: virtualShards) else {
+            throw ShardError.corrupted(reason: "a key of `points` has point \(id) in virtual shard \(shard)")
+        }
+        return (shard, id)
     }
 }
 

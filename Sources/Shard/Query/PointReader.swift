@@ -133,7 +133,7 @@ struct PointReader {
 
     private func entry(_ entry: Cursor.Entry?) throws -> Head? {
         guard let entry else { return nil }
-        let (shard, id) = try PointLocation.parts(ofKey: entry.key)
+        let (shard, id) = try PointLocation.parts(ofKey: entry.key, virtualShards: self.shard.schema.virtualShards)
         return Head(shard: shard, id: id, slot: try PointLocation(entry.value).slot)
     }
 

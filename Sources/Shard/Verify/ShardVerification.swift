@@ -41,7 +41,7 @@ struct ShardVerification {
         try verifyPayloads(state, &report, transaction)
         try walk(store.points, "points", &report, transaction) { key, value, report in
             report.points += 1
-            let (_, id) = try PointLocation.parts(ofKey: key)
+            let (_, id) = try PointLocation.parts(ofKey: key, virtualShards: schema.virtualShards)
             let location = try PointLocation(value)
             guard location.slot < state.slotCount else {
                 throw ShardError.corrupted(reason: "point \(id) is in row \(location.slot) of \(state.slotCount)")
