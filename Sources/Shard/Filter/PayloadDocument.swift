@@ -1,6 +1,13 @@
 internal import CSimdJSON
 internal import DataModel
-internal import Synchronization
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
 
 /// A value of a parsed payload. Valid only inside the closure that it was lent to.
 struct PayloadValue {
@@ -83,15 +90,12 @@ struct PayloadValue {
     }
 }
 
-/// Parses payloads with buffers that are used again.
-final class PayloadParser: @unchecked Sendable {
-    // Sendable: the pool lends a parser to one closure at a time.
+/// Parses payloads with buffers that are used again: each thread keeps a parser, so that no search waits for another.
+final class PayloadParser {
     private let handle: OpaquePointer
 
     /// Requests are refused before they get this deep.
     private static let maximumDepth = 256
-    /// More parsers than threads that search are never in use at once.
-    private static let maximumIdle = 64
 
     private init?() {
         guard let handle = shoal_json_parser_make(Self.maximumDepth) else { return nil }
@@ -100,12 +104,33 @@ final class PayloadParser: @unchecked Sendable {
 
     deinit { shoal_json_parser_free(handle) }
 
-    private static let idle = Mutex<[PayloadParser]>([])
+    /// Of the thread's parser, which the thread's end releases; nil while it is lent.
+    private static let idle: pthread_key_t = {
+        var key = pthread_key_t()
+        pthread_key_create(&key) { parser in
+            if let parser = UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: parser)) {
+                Unmanaged<PayloadParser>.fromOpaque(parser).release()
+            }
+        }
+        return key
+    }()
+
+    private static func take() -> PayloadParser? {
+        guard let parser = pthread_getspecific(idle) else { return PayloadParser() }
+        pthread_setspecific(idle, nil)
+        return Unmanaged<PayloadParser>.fromOpaque(parser).takeRetainedValue()
+    }
+
+    private static func put(_ parser: PayloadParser) {
+        // Of parsers that were lent inside of each other's closures one is kept.
+        guard pthread_getspecific(idle) == nil else { return }
+        pthread_setspecific(idle, Unmanaged.passRetained(parser).toOpaque())
+    }
 
     /// Lends the root of the document; nil when the bytes are no JSON.
     static func withDocument<R>(_ json: UnsafeRawBufferPointer, _ body: (PayloadValue) throws -> R) rethrows -> R? {
-        guard let parser = idle.withLock({ $0.popLast() }) ?? PayloadParser() else { return nil }
-        defer { idle.withLock { if $0.count < maximumIdle { $0.append(parser) } } }
+        guard let parser = take() else { return nil }
+        defer { put(parser) }
         var root = shoal_json_element()
         guard shoal_json_parse(parser.handle, json.baseAddress, json.count, &root) == SHOAL_JSON_OK else { return nil }
         return try body(PayloadValue(raw: root))
