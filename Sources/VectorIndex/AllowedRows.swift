@@ -2,7 +2,7 @@
 ///
 /// Rows behind the last word do not pass. The owner keeps the words alive, and does not change them while searches run.
 package struct AllowedRows: @unchecked Sendable {
-    // Sendable: read-only.
+    // Sendable: read-only, and the words are never written while the view is lent.
     private let words: UnsafePointer<UInt64>
     private let wordCount: Int
 

@@ -134,6 +134,7 @@ def test_a_node_killed_in_a_compaction_has_every_point_and_one_generation(new_cl
     points = {id: v for id, v in points.items() if id >= 1_000}
     for _ in range(5):
         cluster.client(1).post("/shoal/compact", {"collection": COLLECTION}).expect(200)
+        # The kill has to come at any moment of the compaction.
         time.sleep(choice.uniform(0, 0.5))
         cluster.kill(1)
         eventually(lambda: is_served(cluster), 60, "the node is back")
@@ -201,6 +202,7 @@ def test_two_hundred_small_collections_cost_a_node_next_to_nothing(new_cluster, 
     text = client.get("/metrics").text.decode()
     figures = {name: float(re.search(rf"^{name} (\S+)$", text, re.M)[1]) for name in (
         "process_resident_memory_bytes", "process_open_fds", "shoal_disk_bytes", "process_cpu_seconds_total")}
+    # Not a wait for something: the stretch of time whose processor time is measured.
     time.sleep(3)
     later = client.get("/metrics").text.decode()
     cpu = float(re.search(r"^process_cpu_seconds_total (\S+)$", later, re.M)[1]) - figures["process_cpu_seconds_total"]

@@ -8,7 +8,8 @@ internal import Glibc
 ///
 /// Also an executor of tasks: one that prefers the pool does its searches without changing threads.
 final class WorkerPool: TaskExecutor, @unchecked Sendable {
-    // Sendable: `jobs` and `isStopped` are read and written under `condition`.
+    // Sendable: `jobs`, `firstJob` and `isStopped` are read and written under `condition`; `membership` is written by init
+    // before it starts the threads.
     private let condition = NSCondition()
     private var jobs: [@Sendable () -> Void] = []
     private var firstJob = 0
