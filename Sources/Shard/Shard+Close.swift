@@ -1,6 +1,5 @@
 internal import DataModel
 internal import Synchronization
-internal import Dispatch
 
 extension Shard {
     /// Lets the writes at hand finish, stores the graphs, and stops all work on the shard. Writes and reads that come

@@ -7,6 +7,8 @@ package struct ShardFigures: Sendable, Equatable {
     package var points: UInt64 = 0
     package var unindexedRows: UInt64 = 0
     package var deadRows: UInt64 = 0
+    /// Rows that payload indexes still have to go through, those of each index counted.
+    package var payloadIndexRowsLeft: UInt64 = 0
     package var diskBytes: UInt64 = 0
     package var logBytes: UInt64 = 0
     /// Blocks that changed since the last checkpoint, and the unfinished blocks of vectors: memory that the system cannot
@@ -24,6 +26,7 @@ package struct ShardFigures: Sendable, Equatable {
         total.points += part.points
         total.unindexedRows += part.unindexedRows
         total.deadRows += part.deadRows
+        total.payloadIndexRowsLeft += part.payloadIndexRowsLeft
         total.diskBytes += part.diskBytes
         total.logBytes += part.logBytes
         total.overlayBytes += part.overlayBytes
@@ -36,13 +39,14 @@ package struct ShardFigures: Sendable, Equatable {
 }
 
 extension Shard {
-    /// - Complexity: linear in the blocks of the shard; for a scrape of the metrics, not for each request.
+    /// For a scrape of the metrics, not for each request.
     package func figures() -> ShardFigures {
         let generation = generation
         var figures = ShardFigures()
         figures.points = generation.view.pointCount
         figures.unindexedRows = UInt64(generation.unindexedRows)
         figures.deadRows = deadRows
+        figures.payloadIndexRowsLeft = payloadIndexRowsLeft
         figures.diskBytes = generation.store.environment.usedBytes + generation.index.environment.usedBytes
         figures.logBytes = generation.current.withLock { $0.state.logBytes }
         let columns = generation.vectors.map(\.column)

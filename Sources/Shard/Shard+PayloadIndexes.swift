@@ -1,12 +1,11 @@
 package import DataModel
-internal import Dispatch
 internal import LMDB
 internal import Logging
 internal import Synchronization
 
 extension Shard {
     /// How long the background work waits after a failure, such as a full disk.
-    private static var payloadIndexRetryDelay: DispatchTimeInterval { .seconds(1) }
+    private static var payloadIndexRetryDelay: Duration { .seconds(1) }
 
     /// Makes the payload indexes those of the list: others are dropped, missing ones are built in the background.
     ///
@@ -55,10 +54,21 @@ extension Shard {
         } catch {
             logger.error("a payload index is not built", metadata: ["shard": "\(folder)", "error": "\(error)"])
             guard reschedules else { return }
-            writer.asyncAfter(deadline: .now() + Self.payloadIndexRetryDelay) { [weak self] in
+            runtime.submit(to: writer, after: Self.payloadIndexRetryDelay) { [weak self] in
                 self?.stepPayloadIndexes()
             }
         }
+    }
+
+    /// Rows that indexes still have to go through; what cannot be read counts as nothing.
+    var payloadIndexRowsLeft: UInt64 {
+        guard isBuildingPayloadIndexes.load(ordering: .acquiring) else { return 0 }
+        let store = generation.store
+        let catalog = try? store.environment.read { try store.loadPayloadIndexes($0) }
+        return catalog?.entries.reduce(0) { sum, entry in
+            guard case .building(let next, let end) = entry.state else { return sum }
+            return sum + UInt64(end - min(next, end))
+        } ?? 0
     }
 
     /// The indexes that are wanted, and how far each is.

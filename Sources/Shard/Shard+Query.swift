@@ -69,7 +69,7 @@ extension Shard {
         try ShardSearch(generation, request).run()
     }
 
-    private func onSearchThread<Value: Sendable>(
+    func onSearchThread<Value: Sendable>(
         _ deadline: Deadline, _ body: @escaping @Sendable () throws -> Value
     ) async throws(ShardError) -> Value {
         try await resultOnSearchThread(deadline, body).get()

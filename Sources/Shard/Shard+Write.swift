@@ -1,6 +1,5 @@
 package import DataModel
 internal import Synchronization
-internal import Dispatch
 internal import LMDB
 internal import Logging
 
@@ -8,12 +7,24 @@ extension Shard {
     /// Gives the operation the next sequence in `epoch`, commits it durably together with whatever else is waiting, and
     /// returns its record; the last one where it became several.
     ///
-    /// - Throws: `outOfSpace`, `storage`, or `notServing` when the shard is closed; nothing was changed then.
-    package func append(_ operation: WriteOperation, epoch: Epoch) async throws(ShardError) -> LogRecord {
-        guard let record = try await enqueue(.append(operation, epoch)).last else {
+    /// - Throws: `outOfSpace`, `storage`, or `notServing` when the shard is closed, `deadlineExceeded` when a filter could
+    ///   not be evaluated until the deadline; nothing was changed then.
+    package func append(
+        _ operation: WriteOperation, epoch: Epoch, deadline: Deadline = .after(.seconds(3_600))
+    ) async throws(ShardError) -> LogRecord {
+        let matching = try await rows(matchedBy: operation, deadline: deadline)
+        guard let record = try await enqueue(.append(operation, epoch, matching)).last else {
             throw ShardError.storage(reason: "a commit without a record")
         }
         return record
+    }
+
+    /// Most of the work of a delete by filter is done before its turn comes, where other writers do not wait for it.
+    private func rows(
+        matchedBy operation: WriteOperation, deadline: Deadline
+    ) async throws(ShardError) -> MatchingRows? {
+        guard case .deleteMatching(let filter) = operation else { return nil }
+        return try await onSearchThread(deadline) { try MatchingRows(filter, in: self.generation) }
     }
 
     /// Commits a primary's records durably, in order.
@@ -58,10 +69,7 @@ extension Shard {
 
     private func scheduleSync() {
         guard !isSyncScheduled.exchange(true, ordering: .acquiringAndReleasing) else { return }
-        let interval = options.syncInterval.components
-        let delay = DispatchTimeInterval.milliseconds(
-            Int(interval.seconds) * 1_000 + Int(interval.attoseconds / 1_000_000_000_000_000))
-        writer.asyncAfter(deadline: .now() + delay) {
+        runtime.submit(to: writer, after: options.syncInterval) {
             self.isSyncScheduled.store(false, ordering: .releasing)
             self.sync()
         }

@@ -1,5 +1,4 @@
 package import DataModel
-internal import Dispatch
 internal import LMDB
 package import Logging
 internal import Synchronization
@@ -18,7 +17,7 @@ package final class Shard: Sendable {
     let logger: Logger
 
     /// Group commits run here, one at a time; LMDB binds a write transaction to a thread, and each commit keeps to one.
-    let writer: DispatchQueue
+    let writer: SerialQueue
     let queue = Mutex(WriteQueue())
     let state: Mutex<State>
     let compaction = Mutex(CompactionState())
@@ -69,7 +68,7 @@ package final class Shard: Sendable {
         let generation = try ShardGeneration(
             files, schema: schema, options: options, runtime: runtime, logger: logger)
         state = Mutex(State(generation: generation))
-        writer = DispatchQueue(label: "shoal.shard.writer")
+        writer = SerialQueue(runtime.writing)
     }
 
     /// What new reads go to; a read keeps to the one that it began with.

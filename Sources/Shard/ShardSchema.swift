@@ -32,6 +32,9 @@ package struct ShardOptions: Sendable, Equatable {
     package var indexMapBytes: Int
     /// Writers wait while more rows than this are not in the graph yet: they are scanned by every search.
     package var maximumUnindexedRows: Int
+    /// Memory for blocks of graphs that changed since the last checkpoint. A checkpoint begins at half of it; at all of
+    /// it indexing waits for the checkpoint, and so in the end do writers.
+    package var maximumOverlayBytes: Int
     /// Log that is kept for replicas that come back after a short absence.
     package var retainedLogBytes: Int
     /// Log that is kept at most for a replica that is known to need it; one that is further behind gets a snapshot.
@@ -44,15 +47,17 @@ package struct ShardOptions: Sendable, Equatable {
 
     package init(
         durability: Durability = .commit, syncInterval: Duration = .seconds(1), pointsMapBytes: Int = 64 << 30,
-        indexMapBytes: Int = 16 << 30, maximumUnindexedRows: Int = 20_000, retainedLogBytes: Int = 64 << 20,
-        maximumPinnedLogBytes: Int = 512 << 20, recallInterval: Duration = .seconds(1),
-        compaction: CompactionOptions = CompactionOptions(), verifyInterval: Duration = .seconds(86_400)
+        indexMapBytes: Int = 16 << 30, maximumUnindexedRows: Int = 20_000, maximumOverlayBytes: Int = 512 << 20,
+        retainedLogBytes: Int = 64 << 20, maximumPinnedLogBytes: Int = 512 << 20,
+        recallInterval: Duration = .seconds(1), compaction: CompactionOptions = CompactionOptions(),
+        verifyInterval: Duration = .seconds(86_400)
     ) {
         self.durability = durability
         self.syncInterval = syncInterval
         self.pointsMapBytes = pointsMapBytes
         self.indexMapBytes = indexMapBytes
         self.maximumUnindexedRows = maximumUnindexedRows
+        self.maximumOverlayBytes = maximumOverlayBytes
         self.retainedLogBytes = retainedLogBytes
         self.maximumPinnedLogBytes = maximumPinnedLogBytes
         self.recallInterval = recallInterval

@@ -65,6 +65,7 @@ extension Column {
             let old = block(number)
             if state(number) == .writable, let old { return UInt(bitPattern: old) }
             let new = UnsafeMutableRawPointer.allocate(byteCount: blockBytes, alignment: 64)
+            heapBlocks.add(1, ordering: .relaxed)
             if let old {
                 new.copyMemory(from: old, byteCount: blockBytes)
             } else {
@@ -126,19 +127,13 @@ extension Column {
         overlay.withLock { overlay in
             guard !overlay.retired.isEmpty else { return nil }
             defer { overlay.retired = [] }
+            heapBlocks.subtract(overlay.retired.count, ordering: .relaxed)
             return RetiredBlocks(overlay.retired)
         }
     }
 
-    /// Bytes of heap blocks: those that no checkpoint has stored yet, and those that readers may still hold.
-    ///
-    /// - Complexity: linear in the blocks.
-    package var heapBytes: Int {
-        overlay.withLock { overlay in
-            let own = (0..<overlay.usedBlocks).count { state($0) != .foreign }
-            return (own + overlay.retired.count) * blockBytes
-        }
-    }
+    /// Bytes of heap blocks: those that no checkpoint has stored yet, and retired ones that nobody has taken yet.
+    package var heapBytes: Int { heapBlocks.load(ordering: .relaxed) * blockBytes }
 
     private func install(_ pointer: UnsafeRawPointer, as state: BlockState, number: Int, in overlay: inout Overlay) {
         // The pointer first: a writer that sees the state `writable` must find the writable block.

@@ -38,6 +38,8 @@ package final class Column: @unchecked Sendable {
     let states: UnsafeMutableRawPointer
     let maximumBlocks: Int
     let overlay = Mutex(Overlay())
+    /// Blocks that were allocated and are not handed out by `takeRetired`; changed under `overlay`'s lock.
+    let heapBlocks = Atomic<Int>(0)
 
     struct Overlay: @unchecked Sendable {
         // Sendable: guarded by the mutex that it lives in.

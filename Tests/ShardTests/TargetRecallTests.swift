@@ -84,4 +84,57 @@ import Testing
         #expect(efforts == efforts.sorted() && efforts[0] < efforts[2], "more recall takes more effort: \(efforts)")
         await shard.close()
     }
+
+    @Test func whatWasLearnedOutlivesARestartAndACompaction() async throws {
+        let (fixture, shard, _) = try await Self.open(rows: 2_000)
+        defer { withExtendedLifetime(fixture) {} }
+        var generator = SeededGenerator(seed: 7)
+        let deadline = ContinuousClock.now + .seconds(60)
+        while try await Self.search(shard, generator.vector(Self.dimension), recall: 0.8).profile?.sampledQueries ?? 0 < 30 {
+            try #require(ContinuousClock.now < deadline, "the shard did not learn in time")
+        }
+        let learned = try await Self.search(shard, generator.vector(Self.dimension), recall: 0.8)
+        await shard.close()
+        let reopened = try fixture.open()
+        let recalled = try await Self.search(reopened, generator.vector(Self.dimension), recall: 0.8)
+        #expect(recalled.profile?.sampledQueries ?? 0 >= learned.profile?.sampledQueries ?? 0)
+        #expect(abs((recalled.profile?.ef ?? 0) - (learned.profile?.ef ?? 0)) <= 8)
+        #expect(abs((recalled.profile?.expectedRecall ?? 0) - 0.8) < 0.1)
+        try await reopened.compact()
+        let compacted = try await Self.search(reopened, generator.vector(Self.dimension), recall: 0.8)
+        #expect(compacted.profile?.sampledQueries ?? 0 >= 30)
+        await reopened.close()
+    }
+
+    /// What was learned is of searches without a filter: a filtered one takes more effort than they, and promises nothing.
+    @Test func aFilteredSearchIsOnTheSafeSideAndPromisesNothing() async throws {
+        let (fixture, shard, vectors) = try await Self.open(rows: 3_000)
+        defer { withExtendedLifetime(fixture) {} }
+        var generator = SeededGenerator(seed: 8)
+        let deadline = ContinuousClock.now + .seconds(60)
+        while try await Self.search(shard, generator.vector(Self.dimension), recall: 0.8).profile?.sampledQueries ?? 0 < 30 {
+            try #require(ContinuousClock.now < deadline, "the shard did not learn in time")
+        }
+        // Ids are rows: a slice of ids passes.
+        let ids = (0..<3_000).filter { $0 % 2 == 0 }.map { PointID.number(UInt64($0)) }
+        let allowed = vectors.enumerated().filter { $0.offset % 2 == 0 }.map(\.element)
+        let plain = try await Self.search(shard, generator.vector(Self.dimension), recall: 0.8)
+        var (hits, queries) = (0, 0)
+        for _ in 0..<60 {
+            let query = generator.vector(Self.dimension)
+            let request = SearchRequest(
+                space: "", vector: query, limit: Self.k, recall: 0.8, filter: Filter(must: [.hasID(ids)]), profile: true)
+            let answer = try await shard.search([request], deadline: .after(.seconds(30)))[0]
+            #expect(answer.profile?.expectedRecall == nil)
+            #expect(answer.profile?.ef ?? 0 > plain.profile?.ef ?? 0)
+            let nearest = Set(Self.truth(query, allowed).compactMap { id -> PointID? in
+                if case .number(let row) = id { .number(row * 2) } else { nil }
+            })
+            hits += answer.points.count { nearest.contains($0.record.id) }
+            queries += 1
+        }
+        let recall = Double(hits) / Double(queries * Self.k)
+        #expect(recall >= 0.8, "\(recall)")
+        await shard.close()
+    }
 }

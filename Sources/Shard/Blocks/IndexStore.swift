@@ -53,7 +53,9 @@ struct IndexStore: Sendable {
     }
 
     /// Stores what changed in the graphs since the last checkpoint, in one transaction.
-    func store(_ changes: [GraphChanges]) throws {
+    ///
+    /// - Parameter recall: by space, what is known of its recall; nil where it is stored already.
+    func store(_ changes: [GraphChanges], recall: [RecallTable?]) throws {
         try environment.write { transaction in
             for change in changes {
                 for block in change.blocks {
@@ -63,6 +65,10 @@ struct IndexStore: Sendable {
                 }
                 let stored = StoredGraph(state: change.state, codebook: change.codebook)
                 try transaction.put(Sealed.bytes(stored.encoded()), at: Self.metaKey(change.space), in: meta)
+            }
+            for (space, table) in recall.enumerated() {
+                guard let table else { continue }
+                try transaction.put(Sealed.bytes(table.encoded()), at: Self.recallKey(space), in: meta)
             }
         }
     }
@@ -77,6 +83,16 @@ struct IndexStore: Sendable {
         }
         return try BlockValue.rows(of: value, byteCount: block.byteCount)
     }
+
+    /// What was known of a space's recall at the last checkpoint. A table that cannot be read is an empty one: searches
+    /// teach it anew, and nothing else depends on it.
+    func recallTable(space: Int, _ transaction: borrowing ReadTransaction) throws -> RecallTable {
+        guard let bytes = try transaction.get(Self.recallKey(space), in: meta) else { return RecallTable() }
+        let contents = try? Sealed.contents(of: bytes, "the recall of graph \(space)")
+        return contents.flatMap { try? RecallTable(decoding: $0) } ?? RecallTable()
+    }
+
+    private static func recallKey(_ space: Int) -> [UInt8] { metaKey(space) + Array("recall".utf8) }
 
     private static func metaKey(_ space: Int) -> [UInt8] {
         var key: [UInt8] = []

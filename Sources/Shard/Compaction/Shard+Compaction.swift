@@ -1,5 +1,4 @@
 package import DataModel
-internal import Dispatch
 internal import Foundation
 internal import LMDB
 internal import Logging
@@ -153,6 +152,7 @@ extension Shard {
             throw ShardError.storage(reason: "the compaction ended at \(compaction.target.position)")
         }
         try compaction.takePayloadIndexes()
+        for (own, former) in zip(compaction.target.recall, compaction.source.recall) { own.take(over: former) }
         try compaction.complete()
         state.withLock { state in
             state.generation = compaction.target

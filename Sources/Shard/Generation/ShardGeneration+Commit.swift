@@ -11,7 +11,7 @@ extension ShardGeneration {
     func commit(_ group: [WriteQueue.Entry], retention: SequenceNumber?) {
         do {
             let answers = try commit { commit, transaction in
-                let answers = try group.map { try Self.perform($0.request, in: &commit, transaction) }
+                let answers = try group.map { try perform($0.request, in: &commit, transaction) }
                 try commit.trimLog(needed: retention, options: options, transaction)
                 return answers
             }
@@ -56,17 +56,17 @@ extension ShardGeneration {
     }
 
     /// - Returns: the answer of one write. One that is refused does not spoil the group: nothing was applied for it.
-    private static func perform(
+    private func perform(
         _ request: WriteQueue.Request, in commit: inout GroupCommit, _ transaction: borrowing WriteTransaction
     ) throws -> Result<[LogRecord], ShardError> {
         let records: [LogRecord]
         switch request {
-        case .append(let operation, let epoch):
+        case .append(let operation, let epoch, let matching):
             guard epoch >= commit.state.position.epoch else {
                 return .failure(.staleEpoch(current: commit.state.position.epoch))
             }
             var sequence = commit.state.position.sequence
-            records = try commit.resolved(operation, transaction).map { operation in
+            records = try commit.resolved(operation, matching, in: files.number, transaction).map { operation in
                 sequence = sequence.next
                 return LogRecord(position: LogPosition(sequence: sequence, epoch: epoch), operation: operation)
             }

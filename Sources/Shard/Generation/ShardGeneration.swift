@@ -46,12 +46,6 @@ final class ShardGeneration: Sendable {
         var epochs: EpochHistory
     }
 
-    struct Checkpoints {
-        /// Rows in all graphs at the last checkpoint, and when it was.
-        var rows: UInt64
-        var time: ContinuousClock.Instant
-    }
-
     /// Opens the generation in `files`, or creates it there.
     init(
         _ files: GenerationFiles, schema: ShardSchema, options: ShardOptions, runtime: ShardRuntime, logger: Logger
@@ -68,7 +62,11 @@ final class ShardGeneration: Sendable {
         (index, graphs) = try Self.openIndex(
             folder: files.index, schema: schema, vectors: vectors, rows: recovered.state.slotCount, options: options,
             logger: logger)
-        recall = schema.spaces.map { _ in RecallEstimator(interval: options.recallInterval) }
+        let index = index
+        let tables = try index.environment.read { transaction in
+            try schema.spaces.indices.map { try index.recallTable(space: $0, transaction) }
+        }
+        recall = tables.map { RecallEstimator($0, interval: options.recallInterval) }
         let pin = try PinnedRead(index.environment)
         let view = ReadView(state: recovered.state, deleted: recovered.deleted, indexPin: pin)
         current = Mutex(Current(view: view, state: recovered.state, epochs: recovered.epochs))

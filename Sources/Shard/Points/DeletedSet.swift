@@ -53,7 +53,9 @@ final class DeletedSet: @unchecked Sendable {
     /// The set as the index reads it. Valid while the set lives.
     var rows: DeletedRows { DeletedRows(chunks: UnsafePointer(table), chunkCount: chunks.count) }
 
-    func contains(_ slot: UInt32) -> Bool {
+    func contains(_ slot: UInt32) -> Bool { Self.contains(slot, in: chunks) }
+
+    private static func contains(_ slot: UInt32, in chunks: [Chunk?]) -> Bool {
         let chunk = Int(slot) / Format.rowsPerDeletionChunk
         guard chunk < chunks.count, let words = chunks[chunk]?.words else { return false }
         let bit = Int(slot) % Format.rowsPerDeletionChunk
@@ -89,6 +91,8 @@ final class DeletedSet: @unchecked Sendable {
             if chunk.words[bit >> 6] & mask == 0 { count += 1 }
             chunk.words[bit >> 6] |= mask
         }
+
+        func contains(_ slot: UInt32) -> Bool { DeletedSet.contains(slot, in: chunks) }
 
         func bytes(ofChunk index: Int) -> UnsafeRawBufferPointer? { chunks[index]?.bytes }
 

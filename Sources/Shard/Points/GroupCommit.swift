@@ -66,12 +66,16 @@ struct GroupCommit {
 
     /// The operation as the log holds it: a delete by filter is one of the ids that pass at this place of the order, in
     /// parts of bounded size.
+    ///
+    /// - Parameter known: the rows that were found to pass before.
     func resolved(
-        _ operation: WriteOperation, _ transaction: borrowing WriteTransaction
+        _ operation: WriteOperation, _ known: MatchingRows?, in generation: Int,
+        _ transaction: borrowing WriteTransaction
     ) throws -> [WriteOperation] {
-        guard case .deleteMatching(let filter) = operation else { return [operation] }
-        var ids: [PointID] = []
-        try MatchingPoints(filter, store: store, schema: schema, transaction).forEach(transaction) { ids.append($0.id) }
+        guard case .deleteMatching(let filter) = operation, let dead = deleted.last else { return [operation] }
+        let ids = try MatchingPoints(
+            filter, known: known, generation: generation, store: store, schema: schema, transaction
+        ).ids(slotCount: state.slotCount, isDead: dead.contains, transaction)
         // None at all still takes a sequence: the write has its place in the order.
         guard ids.count > Limits.batchPoints else { return [.delete(ids)] }
         return stride(from: 0, to: ids.count, by: Limits.batchPoints).map { first in

@@ -4,7 +4,8 @@ internal import DataModel
 struct WriteQueue {
     enum Request: Sendable {
         /// A primary's write, which gets the next sequence in this epoch.
-        case append(WriteOperation, Epoch)
+        /// For a delete by filter with the rows that a view had which pass.
+        case append(WriteOperation, Epoch, MatchingRows?)
         /// A backup's, whose positions the primary gave.
         case apply([LogRecord])
     }
@@ -51,7 +52,7 @@ struct WriteQueue {
 extension WriteQueue.Request {
     var estimatedBytes: Int {
         switch self {
-        case .append(let operation, _): operation.estimatedBytes
+        case .append(let operation, _, _): operation.estimatedBytes
         case .apply(let records): records.reduce(0) { $0 + $1.operation.estimatedBytes }
         }
     }

@@ -61,7 +61,15 @@ struct ShardSearch {
     private var candidates: Int { request.limit + request.excluded.count }
 
     private var effort: RecallTable.Effort {
-        if let target = request.recall { return shard.recall[space].effort(for: target, limit: candidates) }
+        if let target = request.recall {
+            let table = shard.recall[space]
+            guard request.filter != nil else { return table.effort(for: target, limit: candidates) }
+            // Learned from searches without a filter. What passes one may lie anywhere, so half of the misses are allowed,
+            // and nothing is promised.
+            var effort = table.effort(for: (1 + target) / 2, limit: candidates)
+            effort.expectedRecall = nil
+            return effort
+        }
         return .init(ef: request.ef ?? SearchRequest.defaultEf, expectedRecall: nil, sampledQueries: 0)
     }
 

@@ -4,6 +4,8 @@ internal import Synchronization
 /// The threads that all shards of a node share.
 package final class ShardRuntime: Sendable {
     let search: WorkerPool
+    /// Group commits of all shards, each shard's in order.
+    let writing: WorkerPool
     let indexing: IndexingPool
     /// One thread: a node compacts one shard at a time, since the graph that each builds keeps all indexing threads busy.
     let compaction: WorkerPool
@@ -21,8 +23,12 @@ package final class ShardRuntime: Sendable {
     /// How often idle shards are asked whether their index is due for a checkpoint.
     private static let tick = DispatchTimeInterval.seconds(1)
 
+    /// Commits wait for the disk most of the time; with more of them at once a disk is not quicker.
+    private static let writingThreads = 16
+
     package init(searchThreads: Int, indexingThreads: Int) {
         search = WorkerPool(name: "search", threads: searchThreads)
+        writing = WorkerPool(name: "writing", threads: Self.writingThreads)
         indexing = IndexingPool(threads: indexingThreads)
         compaction = WorkerPool(name: "compaction", threads: 1, niceness: IndexingPool.niceness)
         verification = WorkerPool(name: "verification", threads: 1, niceness: IndexingPool.niceness)
@@ -36,6 +42,7 @@ package final class ShardRuntime: Sendable {
     package func shutdown() {
         isStopped.store(true, ordering: .releasing)
         search.stop()
+        writing.stop()
         indexing.stop()
         compaction.stop()
         verification.stop()
@@ -46,6 +53,13 @@ package final class ShardRuntime: Sendable {
             shards.removeAll { $0.value == nil }
             shards.append(WeakShard(value: shard))
         }
+    }
+
+    /// Does the job on the queue after some time.
+    func submit(to queue: SerialQueue, after delay: Duration, _ job: @escaping @Sendable () -> Void) {
+        let parts = delay.components
+        let milliseconds = Int(parts.seconds) * 1_000 + Int(parts.attoseconds / 1_000_000_000_000_000)
+        ticker.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) { queue.async(job) }
     }
 
     private func scheduleTick() {

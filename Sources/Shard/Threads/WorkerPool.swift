@@ -32,12 +32,17 @@ final class WorkerPool: TaskExecutor, @unchecked Sendable {
         }
     }
 
-    /// Adds a job. Jobs that come after `stop` are not run.
-    func submit(_ job: @escaping @Sendable () -> Void) {
+    /// Adds a job.
+    ///
+    /// - Returns: false after `stop`: the job is not run.
+    @discardableResult
+    func submit(_ job: @escaping @Sendable () -> Void) -> Bool {
         condition.lock()
+        defer { condition.unlock() }
+        guard !isStopped else { return false }
         jobs.append(job)
         condition.signal()
-        condition.unlock()
+        return true
     }
 
     func enqueue(_ job: consuming ExecutorJob) {

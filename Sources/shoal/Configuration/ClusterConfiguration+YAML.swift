@@ -94,6 +94,8 @@ extension ClusterConfiguration {
         storage.indexMapBytes = try section.bytes("indexMapSize", in: Self.mapSizes) ?? storage.indexMapBytes
         storage.maximumUnindexedRows =
             try section.integer("maxUnindexedRows", in: 1_000...10_000_000) ?? storage.maximumUnindexedRows
+        storage.maximumOverlayBytes =
+            try section.bytes("maxOverlay", in: Self.overlaySizes) ?? storage.maximumOverlayBytes
         storage.retainedLogBytes =
             try section.bytes("retainedLog", in: 1 << 20...1 << 40) ?? storage.retainedLogBytes
         storage.maximumPinnedLogBytes =
@@ -140,6 +142,8 @@ extension ClusterConfiguration {
 
     /// LMDB needs some room to turn around in; x86 has 47 bits of address space for all files together.
     private static let mapSizes = 64 << 20...8 << 40
+    /// With little more than the blocks that one row is linked from, each row would need a checkpoint.
+    private static let overlaySizes = 16 << 20...1 << 40
     private static let threadCounts = 1...1_024
 
     private mutating func finish(_ section: YAMLSection) throws(ConfigurationError) {

@@ -14,6 +14,9 @@ enum StorageMetrics {
         add("shoal_points", .gauge, "Points of all open replicas.", Double(figures.points))
         add("shoal_unindexed_rows", .gauge, "Rows that are in no graph yet and are scanned.", Double(figures.unindexedRows))
         add("shoal_dead_rows", .gauge, "Rows that no point has any more.", Double(figures.deadRows))
+        add(
+            "shoal_payload_index_rows_left", .gauge, "Rows that payload indexes still have to go through.",
+            Double(figures.payloadIndexRowsLeft))
         add("shoal_disk_bytes", .gauge, "Bytes of the replicas' files.", Double(figures.diskBytes))
         add("shoal_log_bytes", .gauge, "Bytes of the replicas' logs.", Double(figures.logBytes))
         add("shoal_overlay_bytes", .gauge, "Memory of blocks that no checkpoint has stored yet.", Double(figures.overlayBytes))

@@ -49,7 +49,7 @@ import shoal
                 http: {host: 0.0.0.0}
                 rpc: {host: "::1"}
                 storage: {durability: interval, syncInterval: 200ms, pointsMapSize: 1TiB, indexMapSize: 512MiB,
-                          maxUnindexedRows: 5000, retainedLog: 2MiB, maxPinnedLog: 3MiB}
+                          maxUnindexedRows: 5000, maxOverlay: 64MiB, retainedLog: 2MiB, maxPinnedLog: 3MiB}
                 search: {threads: 3}
                 indexing: {threads: 2}
                 replication: {timeout: 20s, refusalTimeout: 4s, unreachableTimeout: 500ms, leaseDuration: 6s}
@@ -60,8 +60,8 @@ import shoal
             "cluster.httpPort": "7001", "cluster.rpcPort": "7002", "cluster.sharding.virtualShards": "256",
             "cluster.sharding.physicalShards": "8", "http.host": "0.0.0.0", "rpc.host": "::1",
             "storage.durability": "interval", "storage.syncInterval": "200ms", "storage.pointsMapSize": "1TiB",
-            "storage.indexMapSize": "512MiB", "storage.maxUnindexedRows": "5000", "storage.retainedLog": "2MiB",
-            "storage.maxPinnedLog": "3MiB", "search.threads": "3", "indexing.threads": "2",
+            "storage.indexMapSize": "512MiB", "storage.maxUnindexedRows": "5000", "storage.maxOverlay": "64MiB",
+            "storage.retainedLog": "2MiB", "storage.maxPinnedLog": "3MiB", "search.threads": "3", "indexing.threads": "2",
             "replication.timeout": "20s", "replication.refusalTimeout": "4s",
             "replication.unreachableTimeout": "500ms", "replication.leaseDuration": "6s", "log.level": "debug",
         ]
@@ -107,6 +107,7 @@ import shoal
             "storage.pointsMapSize": Quantities.text(bytes: storage.pointsMapBytes),
             "storage.indexMapSize": Quantities.text(bytes: storage.indexMapBytes),
             "storage.maxUnindexedRows": "\(storage.maximumUnindexedRows)",
+            "storage.maxOverlay": Quantities.text(bytes: storage.maximumOverlayBytes),
             "storage.retainedLog": Quantities.text(bytes: storage.retainedLogBytes),
             "storage.maxPinnedLog": Quantities.text(bytes: storage.maximumPinnedLogBytes),
             "search.threads": configuration.searchThreads.map { "\($0)" } ?? "nil",

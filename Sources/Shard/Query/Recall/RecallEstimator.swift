@@ -6,8 +6,10 @@ internal import VectorIndex
 /// answers in the background. A space that nobody searches costs nothing.
 final class RecallEstimator: Sendable {
     private struct State {
-        var table = RecallTable()
+        var table: RecallTable
         var isMeasuring = false
+        /// Samples that no checkpoint has stored yet.
+        var unstored = 0
         /// When the next measurement may begin.
         var next = ContinuousClock.now
     }
@@ -17,9 +19,12 @@ final class RecallEstimator: Sendable {
 
     /// Between measurements, however quick they are.
     private let interval: Duration
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    init(interval: Duration) { self.interval = interval }
+    init(_ table: RecallTable, interval: Duration) {
+        state = Mutex(State(table: table))
+        self.interval = interval
+    }
 
     /// Whether the query at hand is to be measured; `finish` must follow then. Mostly it is not.
     func wantsQuery(now: ContinuousClock.Instant = .now) -> Bool {
@@ -34,7 +39,10 @@ final class RecallEstimator: Sendable {
     /// - Parameter recalls: nil when there was nothing to measure.
     func finish(_ recalls: [[Double]]?, took: Duration, now: ContinuousClock.Instant = .now) {
         state.withLock { state in
-            if let recalls { state.table.note(recalls) }
+            if let recalls {
+                state.table.note(recalls)
+                state.unstored += 1
+            }
             state.next = now + max(interval, took * (1 / Self.share))
             state.isMeasuring = false
         }
@@ -43,6 +51,33 @@ final class RecallEstimator: Sendable {
     func effort(for target: Double, limit: Int) -> RecallTable.Effort {
         state.withLock { $0.table.effort(for: target, limit: limit) }
     }
+
+    /// Begins with what another generation of the shard learned: its graph is built of the same points by the same rules.
+    func take(over other: RecallEstimator) {
+        let table = other.state.withLock { $0.table }
+        state.withLock { state in
+            guard state.table.sampledQueries == 0 else { return }
+            state.table = table
+            state.unstored = table.sampledQueries
+        }
+    }
+
+    // MARK: - Checkpoints
+
+    /// Whether enough was learned since the last checkpoint to be worth another.
+    var hasNews: Bool { state.withLock { $0.unstored >= RecallTable.fewestSamples } }
+
+    /// The table to store; nil when it is stored as it is.
+    func takeNews() -> RecallTable? {
+        state.withLock { state in
+            guard state.unstored > 0 else { return nil }
+            state.unstored = 0
+            return state.table
+        }
+    }
+
+    /// What `takeNews` gave did not reach the disk.
+    func noteUnstored() { state.withLock { $0.unstored += 1 } }
 }
 
 extension ShardGeneration {

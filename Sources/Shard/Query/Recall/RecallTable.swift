@@ -1,3 +1,5 @@
+internal import DataModel
+
 /// What a shard has learned of its own recall: for each effort, the recalls that the last sampled queries got with it.
 package struct RecallTable {
     /// A search's effort for a recall, and how sure that is.
@@ -74,5 +76,34 @@ package struct RecallTable {
         case ..<0.99: 320
         default: 640
         }
+    }
+}
+
+extension RecallTable: BinaryCodable {
+    func encode(to writer: inout BinaryWriter) {
+        writer.write(UInt32(Self.depths.count))
+        writer.write(UInt32(Self.efs.count))
+        writer.write(samples) { writer, sample in
+            for recalls in sample { writer.write(recalls.map { Float($0) }) }
+        }
+    }
+
+    init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        let (depths, efs) = (try reader.readInteger(as: UInt32.self), try reader.readInteger(as: UInt32.self))
+        guard (Int(depths), Int(efs)) == (Self.depths.count, Self.efs.count) else {
+            throw BinaryFormatError(description: "samples of \(depths) x \(efs) recalls")
+        }
+        samples = try reader.readArray { (reader) throws(BinaryFormatError) in
+            var sample: [[Double]] = []
+            for _ in 0..<depths {
+                let recalls = try reader.readFloats()
+                guard recalls.count == efs, recalls.allSatisfy({ (0...1).contains($0) }) else {
+                    throw BinaryFormatError(description: "recalls that are none")
+                }
+                sample.append(recalls.map { Double($0) })
+            }
+            return sample
+        }
+        samples = samples.suffix(Self.window)
     }
 }
