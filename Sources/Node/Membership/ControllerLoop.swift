@@ -5,8 +5,25 @@ import Logging
 
 /// Takes the controller's role when it is free, and carries out what the controller decides while this node has it.
 struct ControllerLoop: Sendable {
-    /// How often the controller looks at the cluster when nothing changes: some decisions come with time alone.
+    /// How often the controller looks at the cluster in which something changed: some decisions come with time alone.
     private static let interval: Duration = .milliseconds(100)
+
+    /// Looks seldom at a cluster in which nothing has changed for some time: each look is at all of its records.
+    private struct Pace {
+        private static let settlingTime: Duration = .seconds(10)
+        private static let quietInterval: Duration = .seconds(1)
+
+        private var revision: Revision?
+        private var changed = ContinuousClock.now
+        private var last = ContinuousClock.now
+
+        mutating func isDue(_ revision: Revision, now: ContinuousClock.Instant) -> Bool {
+            if revision != self.revision { (self.revision, changed) = (revision, now) }
+            guard now - changed < Self.settlingTime || now - last >= Self.quietInterval else { return false }
+            last = now
+            return true
+        }
+    }
 
     let node: NodeID
     let cache: ClusterStateCache
@@ -25,9 +42,10 @@ struct ControllerLoop: Sendable {
                 while (try? await Task.sleep(for: Self.interval)) != nil { continuation.yield() }
                 continuation.finish()
             }
+            var pace = Pace()
             for await _ in wakeups {
                 if Task.isCancelled { break }
-                await step()
+                if pace.isDue(cache.current.revision, now: .now) { await step() }
             }
             group.cancelAll()
         }

@@ -11,6 +11,10 @@ final class HostedReplicas: ReplicaHost {
     private static let tick: Duration = .milliseconds(50)
 
     private static let ticksPerFollowing = 10
+    /// For this long after a change each replica follows it again: two states may have been followed in the wrong order.
+    private static let settlingTicks = 100
+    /// Longer after a change, only those that wait for something; all of them now and then, whatever may have been missed.
+    private static let ticksPerReview = 200
 
     private struct State {
         var replicas: [ShardID: LocalReplica] = [:]
@@ -56,17 +60,27 @@ final class HostedReplicas: ReplicaHost {
                 for await state in self.environment.cache.updates() { self.follow(state) }
             }
             group.addTask {
-                var ticks = 0
+                var (ticks, lastChange) = (0, (revision: Revision.zero, tick: 0))
                 while (try? await Task.sleep(for: Self.tick)) != nil {
-                    // Again what `updates` brought: two states may have been followed in the wrong order. Not at each
-                    // tick, since a node may have thousands of replicas that nothing happens to.
                     ticks += 1
-                    if ticks.isMultiple(of: Self.ticksPerFollowing) { self.follow(self.environment.cache.current) }
+                    let current = self.environment.cache.current
+                    if current.revision != lastChange.revision { lastChange = (current.revision, ticks) }
+                    if ticks.isMultiple(of: Self.ticksPerFollowing) {
+                        self.followAgain(
+                            current, all: ticks - lastChange.tick < Self.settlingTicks
+                                || ticks.isMultiple(of: Self.ticksPerReview))
+                    }
                     for replica in self.all { replica.tick() }
                     await self.sweepOnce()
                 }
             }
         }
+    }
+
+    /// A node may have thousands of replicas that nothing happens to: those are left alone unless `all` are asked.
+    private func followAgain(_ current: ClusterState, all: Bool) {
+        if all { return follow(current) }
+        for replica in self.all where replica.isUnsettled { replica.follow(current) }
     }
 
     /// Opens and follows what the state gives to this node; lets go of the rest.

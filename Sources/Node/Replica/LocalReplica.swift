@@ -233,6 +233,14 @@ final class LocalReplica: Sendable {
         shell.begin()
     }
 
+    /// Whether the replica has to follow the same state again: to be healed, or to have another try as primary.
+    var isUnsettled: Bool {
+        state.withLock { state in
+            if case .damaged = state.phase { return true }
+            return state.hasDamagedFiles || state.shell?.isOver ?? false
+        }
+    }
+
     /// To be called about every 50 ms.
     func tick() {
         quarantineIfDamaged()

@@ -94,7 +94,7 @@ final class PrimaryShell: Sendable {
                 return state.machine.record.value.epoch
             }
             do throws(ShardError) {
-                return try await shard.append(operation, epoch: epoch)
+                return try await shard.append(operation, epoch: epoch, deadline: deadline)
             } catch {
                 feed(.localFailed)
                 // The epoch was raised between the two steps, and a later write came first: take the new one.
@@ -137,6 +137,7 @@ final class PrimaryShell: Sendable {
 
     /// To be called about every 50 ms.
     func tick() {
+        if state.withLock({ $0.pending.isEmpty && $0.machine.isQuiet }) { return }
         let overdue = state.withLock { $0.pending.removeOverdue() }
         for waiter in overdue { waiter.resume(returning: .failure(.deadlineExceeded)) }
         feed(.tick)
