@@ -18,6 +18,29 @@ extension Coordinator {
         logger.info("Collection \(collection) has a \(index.kind.rawValue) index on \(index.path.text)")
     }
 
+    package func waitForPayloadIndex(
+        _ index: PayloadIndexConfig, on collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> Bool {
+        var backoff = Backoff()
+        repeat {
+            let table = try await routing(of: collection)
+            guard table.collection.value.config.payloadIndexes.contains(index) else { return false }
+            if await isBuilt(index, in: table.shards.map(\.value), deadline: deadline) { return true }
+        } while await backoff.pause(until: deadline)
+        return false
+    }
+
+    /// Whether all in-sync replicas say that they hold the index: any of them may be asked next.
+    private func isBuilt(_ index: PayloadIndexConfig, in shards: [ShardRecord], deadline: Deadline) async -> Bool {
+        let live = cache.current.liveNodes
+        let statuses = await ReplicaStatuses.ask(shards, live: live, router: router, deadline: deadline)
+        return shards.allSatisfy { shard in
+            shard.inSync.filter(live.contains).allSatisfy { node in
+                statuses[shard.id, node]?.payloadIndexes.contains { $0.config == index && $0.progress >= 1 } ?? false
+            }
+        }
+    }
+
     package func deletePayloadIndex(
         at path: PayloadPath, of collection: String, deadline: Deadline
     ) async throws(DatabaseError) {

@@ -27,6 +27,13 @@ package protocol Database: Sendable {
         _ index: PayloadIndexConfig, on collection: String, deadline: Deadline
     ) async throws(DatabaseError)
 
+    /// Waits until every replica that may be read holds the index.
+    ///
+    /// - Returns: false when that was not so until the deadline, or the index was dropped meanwhile.
+    func waitForPayloadIndex(
+        _ index: PayloadIndexConfig, on collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> Bool
+
     /// Does nothing when there is none.
     func deletePayloadIndex(
         at path: PayloadPath, of collection: String, deadline: Deadline

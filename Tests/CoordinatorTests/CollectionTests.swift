@@ -47,6 +47,30 @@ struct CollectionTests {
         #expect(states == [.unreachable])
     }
 
+    @Test func anIndexIsThereWhenEveryInSyncReplicaHoldsIt() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create(shards: 1, copies: 3)
+        let index = PayloadIndexConfig(path: PayloadPath("n"), kind: .integer)
+        try await fixture.coordinator.createPayloadIndex(index, on: "c", deadline: .soon)
+        func isBuilt(within patience: Duration) async throws -> Bool {
+            try await fixture.coordinator.waitForPayloadIndex(index, on: "c", deadline: .after(patience))
+        }
+        func report(_ progress: Double, by node: UInt32) {
+            fixture.shards.with {
+                $0.payloadIndexes[NodeID(node)] = [PayloadIndexStatus(config: index, progress: progress, points: 1)]
+            }
+        }
+        #expect(try await isBuilt(within: .milliseconds(20)) == false, "nobody was told of it yet")
+        for node: UInt32 in 1...2 { report(1, by: node) }
+        report(0.9, by: 3)
+        #expect(try await isBuilt(within: .milliseconds(20)) == false)
+        async let waiting = isBuilt(within: .seconds(60))
+        report(1, by: 3)
+        #expect(try await waiting)
+        try await fixture.coordinator.deletePayloadIndex(at: index.path, of: "c", deadline: .soon)
+        #expect(try await isBuilt(within: .seconds(60)) == false, "nobody waits for one that was dropped")
+    }
+
     @Test func movesAreCheckedAndRecorded() async throws {
         let fixture = try await Fixture()
         try await fixture.create(shards: 1, copies: 2)

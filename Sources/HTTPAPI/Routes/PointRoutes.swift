@@ -111,10 +111,14 @@ struct PointRoutes: Sendable {
 extension JSONWriter {
     /// What a write answers. It is durable in either case; the dialect says `completed` to those who asked to wait.
     mutating func updateResult(_ sequence: SequenceNumber, _ request: Request) {
+        updateResult(sequence, isCompleted: request.uri.queryParameters["wait"] == "true")
+    }
+
+    mutating func updateResult(_ sequence: SequenceNumber, isCompleted: Bool) {
         raw("{\"operation_id\":")
         integer(sequence.rawValue)
         raw(",\"status\":")
-        raw(request.uri.queryParameters["wait"] == "true" ? "\"completed\"" : "\"acknowledged\"")
+        raw(isCompleted ? "\"completed\"" : "\"acknowledged\"")
         raw("}")
     }
 }

@@ -31,6 +31,9 @@ struct API: Sendable {
         return .after(.seconds(seconds))
     }
 
+    /// `?wait=true`: whether the answer comes when the work is done.
+    func waits(_ request: Request) -> Bool { request.uri.queryParameters["wait"] == "true" }
+
     /// `?replica=`: the node whose replicas alone a scroll reads.
     func replica(_ request: Request) throws -> NodeID? {
         guard let text = request.uri.queryParameters["replica"], !text.isEmpty else { return nil }

@@ -22,6 +22,8 @@ final class FakeShards: ShardRouter, Sendable {
         /// The answers to searches, instead of real ones.
         var hits: [ShardNumber: [ScoredPoint]] = [:]
         var epochs: [Epoch] = []
+        /// What every replica on the node says of its payload indexes.
+        var payloadIndexes: [NodeID: [PayloadIndexStatus]] = [:]
     }
 
     private let state = Mutex(State())
@@ -115,10 +117,11 @@ private struct FakeReplica: ShardService {
 
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {
         try await shards.enter(node, deadline: deadline)
-        return shards.with { [shard] state in
+        return shards.with { [shard, node] state in
             let count = UInt64(state.points[shard]?.count ?? 0)
             return ReplicaStatus(
-                position: .start, points: count, indexedRows: count, unindexedRows: 0, diskBytes: 4_096)
+                position: .start, points: count, indexedRows: count, unindexedRows: 0, diskBytes: 4_096,
+                payloadIndexes: state.payloadIndexes[node] ?? [])
         }
     }
 }

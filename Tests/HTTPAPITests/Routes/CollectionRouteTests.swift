@@ -75,10 +75,17 @@ import Testing
                 let answer = try await server.send("PUT", "/collections/c/index?wait=true", body)
                 #expect(answer.resultText == #"{"operation_id":0,"status":"completed"}"#)
             }
+            // Created all the same, and not said to be complete.
+            server.database.state.withLock { $0.isIndexingSlow = true }
+            for wait in ["?wait=true&timeout=1", "?wait=false", ""] {
+                let answer = try await server.send(
+                    "PUT", "/collections/c/index\(wait)", #"{"field_name":"n","field_schema":"integer"}"#)
+                #expect(answer.resultText == #"{"operation_id":0,"status":"acknowledged"}"#)
+            }
             let text = try await server.send("GET", "/collections/c").resultText
             #expect(
                 text.contains(
-                    #""payload_schema":{"n":{"data_type":"integer","points":10,"progress":0.5},"a.b[].c":{"data_type":"keyword","points":10,"progress":0.5},"t":{"data_type":"text","params":{"type":"text","tokenizer":"prefix","lowercase":false,"min_token_len":2,"max_token_len":9},"points":10,"progress":0.5}}"#
+                    #""payload_schema":{"a.b[].c":{"data_type":"keyword","points":10,"progress":0.5},"t":{"data_type":"text","params":{"type":"text","tokenizer":"prefix","lowercase":false,"min_token_len":2,"max_token_len":9},"points":10,"progress":0.5},"n":{"data_type":"integer","points":10,"progress":0.5}}"#
                 ))
             #expect(try await server.send("DELETE", "/collections/c/index/a.b%5B%5D.c").status == 200)
             #expect(try await server.send("DELETE", "/collections/c/index/n").status == 200)

@@ -15,6 +15,8 @@ final class FakeDatabase: Database {
         /// Thrown by every call, when set.
         var failure: DatabaseError?
         var notReady: String?
+        /// No payload index is built in time.
+        var isIndexingSlow = false
         var moves: [MoveRequest] = []
         var lastScrollReplica: NodeID?
         var lastQueries: [Query] = []
@@ -83,6 +85,12 @@ final class FakeDatabase: Database {
             collection.config.payloadIndexes.removeAll { $0.path == index.path }
             collection.config.payloadIndexes.append(index)
         }
+    }
+
+    func waitForPayloadIndex(
+        _ index: PayloadIndexConfig, on collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> Bool {
+        try with { (state) throws(DatabaseError) in !state.isIndexingSlow }
     }
 
     func deletePayloadIndex(
