@@ -7,11 +7,14 @@ points.
 Half of the points are deleted at random; in another shard, each point is written once more, in random order, with the
 vector that it has, so that the true neighbours stay the same. Measured are recall and queries/s at one ef, queries/s
 at a recall of 0.95 (between two ef), and bytes in use in the files; the log that is kept for replicas is part of
-them. Rates are per second of processor time, medians of the rounds.
+them. A quarter deleted, at random or all of one region (the points nearest to one of them), is what a shard may have
+before a node compacts it: it is compared with a shard of the rest that was built anew. Rates are per second of processor
+time, medians of the rounds.
 """
 
 import argparse
 import datetime
+import itertools
 import pathlib
 import sys
 import tempfile
@@ -26,6 +29,8 @@ from harness.subject import EF_CONSTRUCT, Curve, M, Subject, measure_curves  # n
 EF, RECALL, SEED = 56, 0.95, 1
 QUICK_ROWS = 25_000
 MOST_LOST_RECALL, MOST_DISK = 0.01, 1.5
+# Before a compaction: below it the links of live rows would need repair.
+LEAST_RATE = 0.8
 
 
 class State:
@@ -71,6 +76,39 @@ def churned(program, data, folder, command, rounds):
     return before, after, took
 
 
+def quarters(program, data, folder, rounds):
+    """For a quarter deleted at random, and one of a region: (not compacted, a fresh shard of the rest)."""
+    import numpy as np
+    from harness.data import unit, write
+
+    (path,) = data.glob("*.base.f16.npy")
+    name = path.name.removesuffix(".base.f16.npy")
+    base, queries = np.load(path), np.load(data / f"{name}.queries.f16.npy")
+    dice, rows, count = np.random.default_rng(SEED), unit(base), len(base) // 4
+    deleted = {
+        "at random": dice.permutation(len(base))[:count],
+        "one region": np.argsort(-(rows @ rows[dice.integers(len(base))]), kind="stable")[:count],
+    }
+    pairs = []
+    for kind, gone in deleted.items():
+        print(f"  a quarter deleted, {kind}", file=sys.stderr)
+        kept = np.setdiff1d(np.arange(len(base)), gone)
+        rest, whole = folder / f"{kind}, rest", folder / f"{kind}, whole"
+        write(rest, name, base[kept], queries)
+        # The same neighbours, by the numbers that the rows have among all.
+        whole.mkdir()
+        np.save(whole / f"{name}.base.f16.npy", base)
+        np.save(whole / f"{name}.queries.f16.npy", queries)
+        np.save(whole / f"{name}.gt100.u32.npy", kept[np.load(rest / f"{name}.gt100.u32.npy")].astype(np.uint32))
+        shard = folder / f"{kind}, shard"
+        with Subject(kind, [program, whole, "shard", 2, shard], "0,1") as subject:
+            subject.build()
+            subject.ask(f"remove {' '.join(map(str, sorted(gone)))}")
+            before = State(f"a quarter deleted, {kind}, not compacted", subject, shard, rounds)
+        pairs.append((before, fresh(program, rest, folder / f"{kind}, fresh", f"fresh, the rest ({kind})", rounds)))
+    return pairs
+
+
 def fresh(program, data, folder, name, rounds):
     with Subject(name, [program, data, "shard", 2, folder], "0,1") as subject:
         subject.build()
@@ -108,6 +146,7 @@ def main():
             part_of_wordnet(arguments.data, data, QUICK_ROWS)
         count, dimension = np.load(next(data.glob("*.base.f16.npy")), mmap_mode="r").shape
         rounds = arguments.runs
+        quartered = quarters(program, data, folder, rounds)
         print("  half deleted", file=sys.stderr)
         deleted = churned(program, data, folder / "deleted", f"delete 500 {SEED}", rounds)
         part(data, folder / "half", survivors(count, 500, SEED))
@@ -121,8 +160,19 @@ def main():
         f"medians of {rounds}; {machine()}; {datetime.date.today()}"
     )
     header = ["", "points", "recall@10", "queries/s", f"queries/s at recall {RECALL}", "MB in use", "MB on disk"]
-    states = [*deleted[:2], half, *updated[:2], whole]
+    states = [*itertools.chain(*quartered), *deleted[:2], half, *updated[:2], whole]
     report.add(table(header, [state.row() for state in states]))
+    rows = []
+    for before, new in quartered:
+        lost, kept = new.recall - before.recall, before.rate / new.rate
+        met = lost <= MOST_LOST_RECALL and kept >= LEAST_RATE
+        both = before.rate_at_recall and new.rate_at_recall
+        at_recall = before.rate_at_recall / new.rate_at_recall if both else None
+        rows.append([before.name, f"{lost:+.4f}", kept, at_recall, "met" if met else "missed"])
+    header = [
+        "", f"recall lost (at most {MOST_LOST_RECALL})", f"rate kept (at least {LEAST_RATE})", "rate kept at that recall", ""
+    ]
+    report.add(table(header, rows))
     rows = []
     for (_, after, took), new in ((deleted, half), (updated, whole)):
         lost, disk = new.recall - after.recall, after.disk / new.disk

@@ -97,6 +97,7 @@ extension ShardSubject {
         case ("walk", 1): return shard.map { dataset.measure($0.graphs[0], ef: numbers[0]).fields(dataset) }
         case ("open", 2): return try await open(m: numbers[0], efConstruct: numbers[1])
         case ("delete", 2): try await delete(permille: numbers[0], seed: UInt64(numbers[1]))
+        case ("remove", _): try await delete(numbers.map { UInt32($0) })
         case ("update", 1): try await update(seed: UInt64(numbers[0]))
         case ("compact", 0):
             let stopwatch = Stopwatch()
@@ -133,9 +134,12 @@ extension ShardSubject {
 
     /// Deletes a share of the points, chosen at random.
     private mutating func delete(permille: Int, seed: UInt64) async throws {
-        guard let shard else { return }
         var generator = SplitMix(state: seed)
-        let chosen = (0..<UInt32(dataset.count)).filter { _ in generator.next() % 1_000 < UInt64(permille) }
+        try await delete((0..<UInt32(dataset.count)).filter { _ in generator.next() % 1_000 < UInt64(permille) })
+    }
+
+    private mutating func delete(_ chosen: [UInt32]) async throws {
+        guard let shard else { return }
         for first in stride(from: 0, to: chosen.count, by: Self.batch) {
             let ids = chosen[first..<min(first + Self.batch, chosen.count)].map { PointID.number(UInt64($0)) }
             _ = try await shard.append(.delete(ids), epoch: Epoch(1))
