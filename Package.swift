@@ -49,6 +49,7 @@ let package = Package(
         // C: the system's libraries and the kernels.
         .target(name: "CLMDB", linkerSettings: [.linkedLibrary("lmdb")]),
         .target(name: "CXXHash"),
+        .target(name: "CSHA256"),
         .target(name: "CSimdJSON", linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
 
@@ -60,7 +61,12 @@ let package = Package(
         target("Cluster", ["DataModel", "LMDB", "CLMDB", logging]),
         target("RPC", ["DataModel", "CXXHash", logging] + nio),
         target("Coordinator", ["DataModel", "Cluster", "RPC", logging, metrics]),
-        target("Node", ["DataModel", "Shard", "Cluster", "RPC", "Coordinator", logging, metrics, lifecycle]),
+        target(
+            "Node",
+            [
+                "DataModel", "Shard", "Cluster", "RPC", "Coordinator", "CXXHash", "CSHA256", logging, metrics, lifecycle,
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ] + nio),
         target(
             "HTTPAPI",
             [
@@ -93,7 +99,7 @@ let package = Package(
         tests("ClusterTests", ["Cluster", "DataModel", logging]),
         tests("RPCTests", ["RPC", "DataModel", logging] + nio),
         tests("CoordinatorTests", ["Coordinator", "Cluster", "DataModel", logging]),
-        tests("NodeTests", ["Node", "Shard", "Coordinator", "Cluster", "DataModel", logging]),
+        tests("NodeTests", ["Node", "CSHA256", "Shard", "Coordinator", "Cluster", "DataModel", logging]),
         tests("HTTPAPITests", ["HTTPAPI", "Coordinator", "CSimdJSON", "DataModel", logging, lifecycle] + nio),
         tests("shoalTests", ["shoal", "Coordinator", "Cluster", "Shard", "DataModel", metrics]),
     ],

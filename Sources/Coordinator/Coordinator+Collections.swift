@@ -50,9 +50,14 @@ extension Coordinator {
                     reason: "shard_number: \(physical) physical shards cannot divide \(virtual) virtual shards")
             }
         }
-        let collection = CollectionRecord(
-            id: id, name: name, config: config, state: .creating, createdAt: Date().timeIntervalSince1970)
-        let key = ControlKey.collection(name)
+        return try await put(
+            CollectionRecord(
+                id: id, name: name, config: config, state: .creating, createdAt: Date().timeIntervalSince1970), shards)
+    }
+
+    /// False when the name is taken.
+    func put(_ collection: CollectionRecord, _ shards: [ShardRecord]) async throws(DatabaseError) -> Bool {
+        let key = ControlKey.collection(collection.name)
         var mutations = [ControlMutation.put(key: key, value: collection.encoded)]
         mutations += shards.map { .put(key: ControlKey.shard($0.id), value: $0.encoded) }
         // One transaction for all but the largest collections, whose other shards follow: until the collection is ready
@@ -69,7 +74,7 @@ extension Coordinator {
 
     /// Waits until every in-sync replica of every shard answers: then each has its files, and from there on a missing
     /// file means lost data.
-    private func waitUntilServing(_ id: CollectionID, name: String, deadline: Deadline) async throws(DatabaseError) {
+    func waitUntilServing(_ id: CollectionID, name: String, deadline: Deadline) async throws(DatabaseError) {
         var answered: Set<String> = []
         var backoff = Backoff()
         while true {
@@ -106,7 +111,7 @@ extension Coordinator {
         return true
     }
 
-    private func setState(
+    func setState(
         _ target: CollectionRecord.State, of id: CollectionID, name: String, from: CollectionRecord.State
     ) async throws(DatabaseError) {
         while true {

@@ -29,7 +29,7 @@ extension Coordinator {
         var backoff = Backoff()
         var state = cache.current
         while true {
-            guard let record = state.shard(shard)?.value else { throw .collectionNotFound(collection) }
+            guard let record = state.shard(shard)?.value else { throw state.error(missing: shard, of: collection) }
             let context = RequestContext(epoch: record.epoch, deadline: deadline)
             let failure: ShardError
             let replicas = record.inSync.filter { state.isLive($0) && (only == nil || only == $0) }

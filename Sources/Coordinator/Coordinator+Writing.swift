@@ -82,7 +82,7 @@ extension Coordinator {
         var backoff = Backoff()
         var state = cache.current
         while true {
-            guard let record = state.shard(shard)?.value else { throw .collectionNotFound(collection) }
+            guard let record = state.shard(shard)?.value else { throw state.error(missing: shard, of: collection) }
             let failure: ShardError
             if state.isLive(record.primary) {
                 do throws(ShardError) {
@@ -146,7 +146,7 @@ extension DatabaseError {
         case .deadlineExceeded(let reason): .deadlineExceeded(reason: "\(reason); \(note)")
         case .internalFailure(let reason): .internalFailure(reason: "\(reason); \(note)")
         case .invalid(let reason): .invalid(reason: "\(reason); \(note)")
-        case .collectionNotFound, .collectionExists, .pointNotFound, .operationNotFound: self
+        case .collectionNotFound, .collectionExists, .pointNotFound, .operationNotFound, .snapshotNotFound: self
         }
     }
 }

@@ -197,6 +197,7 @@ package enum DatabaseError: Error, Sendable, Equatable {
     /// A point whose vector a query asked for does not exist.
     case pointNotFound(PointID)
     case operationNotFound(String)
+    case snapshotNotFound(String)
     /// The request contradicts the schema or the cluster's state; `reason` names the field and the limit.
     case invalid(reason: String)
     /// No replica that may answer could be reached before the deadline; names the shard.

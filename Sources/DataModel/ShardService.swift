@@ -34,10 +34,31 @@ package protocol ShardService: Sendable {
 
     /// Does, or begins, what an operator asks of this very replica, which need not be in sync.
     func maintain(_ task: MaintenanceTask, deadline: Deadline) async throws(ShardError) -> MaintenanceResult
+
+    /// Makes a hot copy of the replica's files, to be read in pieces. It is dropped when nobody has read for a while.
+    func takeSnapshot(context: RequestContext) async throws(ShardError) -> SnapshotCopy
+
+    /// A piece of a copy that this replica made: `count` bytes, fewer at the end of the file.
+    func readSnapshot(_ piece: SnapshotPiece, deadline: Deadline) async throws(ShardError) -> [UInt8]
+
+    /// The copy is not needed any more.
+    func dropSnapshot(_ transfer: UInt64, deadline: Deadline) async throws(ShardError)
 }
 
 extension ShardService {
     package func maintain(_ task: MaintenanceTask, deadline: Deadline) async throws(ShardError) -> MaintenanceResult {
         throw .invalid(reason: "the replica cannot be maintained from here")
+    }
+
+    package func takeSnapshot(context: RequestContext) async throws(ShardError) -> SnapshotCopy {
+        throw .invalid(reason: "the replica cannot be copied from here")
+    }
+
+    package func readSnapshot(_ piece: SnapshotPiece, deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        throw .invalid(reason: "the replica cannot be copied from here")
+    }
+
+    package func dropSnapshot(_ transfer: UInt64, deadline: Deadline) async throws(ShardError) {
+        throw .invalid(reason: "the replica cannot be copied from here")
     }
 }

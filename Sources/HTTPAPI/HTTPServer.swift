@@ -7,6 +7,7 @@ import NIOPosix
 /// The HTTP server over `database`, to run as a service: it ends gracefully, requests under way first.
 ///
 /// - Parameters:
+///   - snapshots: The snapshots of this node.
 ///   - defaults: What a collection gets where its creator names nothing.
 ///   - metricsText: What `/metrics` answers, in Prometheus' text form.
 ///   - host: The address to listen on.
@@ -14,6 +15,7 @@ import NIOPosix
 ///   - onRunning: Called with the port when the server listens.
 package func makeApplication(
     database: any Database,
+    snapshots: any SnapshotDatabase,
     defaults: CollectionDefaults,
     metricsText: @escaping @Sendable () -> String,
     host: String,
@@ -22,7 +24,7 @@ package func makeApplication(
     onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
 ) -> some ApplicationProtocol {
     let api = API(
-        database: database, defaults: defaults,
+        database: database, snapshots: snapshots, defaults: defaults,
         bodies: RequestBodies(parsers: JSONParserPool(), threads: .singleton), metricsText: metricsText)
     return Application(
         router: makeRouter(api),
@@ -46,6 +48,7 @@ private func makeRouter(_ api: API) -> Router<APIContext> {
     ClusterRoutes(api: api).add(to: table)
     ShoalRoutes(api: api).add(to: table)
     PayloadIndexRoutes(api: api).add(to: table)
+    SnapshotRoutes(api: api).add(to: table)
     UnsupportedRoutes().add(to: table)
     return router
 }

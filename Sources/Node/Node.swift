@@ -23,6 +23,7 @@ package final class Node: Service {
         let peers: PeerPool
         let runtime: ShardRuntime
         let coordinator: Coordinator
+        let snapshots: SnapshotLibrary
         let rpcPort: Int
         var tasks: [Task<Void, Never>]
         /// Ends last: everything else is told by it what changed.
@@ -53,6 +54,16 @@ package final class Node: Service {
         return coordinator
     }
 
+    /// The snapshots of this node.
+    ///
+    /// - Precondition: the node was started.
+    package var snapshots: any SnapshotDatabase {
+        guard let snapshots = running.withLock({ $0?.snapshots }) else {
+            preconditionFailure("the node is not started")
+        }
+        return snapshots
+    }
+
     /// The bound port.
     ///
     /// - Precondition: the node was started.
@@ -71,7 +82,7 @@ package final class Node: Service {
                 open += 1
                 figures += shard.figures()
             case .damaged: damaged += 1
-            case .opening, .failed, .closed: break
+            case .opening, .awaitingFiles, .failed, .closed: break
             }
         }
         return (figures, (open, damaged))
@@ -121,7 +132,7 @@ package final class Node: Service {
             let controller = ControllerLoop(node: options.id, cache: cache, keeper: keeper, logger: logger)
             let state = Running(
                 lock: lock, cache: cache, keeper: keeper, replicas: replicas, server: server, peers: pool,
-                runtime: runtime, coordinator: coordinator, rpcPort: port,
+                runtime: runtime, coordinator: coordinator, snapshots: library(folder, coordinator), rpcPort: port,
                 tasks: [
                     Task { await keeper.run() }, Task { await replicas.run() }, Task { await controller.run() },
                 ],
@@ -149,6 +160,13 @@ package final class Node: Service {
         }
         try DataFolderIdentity.check(folder, node: options.id, cluster: cluster)
         return cluster
+    }
+
+    private func library(_ folder: DataFolder, _ coordinator: Coordinator) -> SnapshotLibrary {
+        let snapshots = SnapshotFolder(root: options.snapshotsFolder ?? folder.snapshots)
+        snapshots.sweep()
+        return SnapshotLibrary(
+            folder: snapshots, importFolder: options.importFolder, coordinator: coordinator, logger: logger)
     }
 
     private func replicaEnvironment(

@@ -8,6 +8,10 @@ package struct NodeOptions: Sendable {
     package var id: NodeID
     /// This node's own folder. Made when it is missing; refused when it is another node's or another cluster's.
     package var dataFolder: String
+    /// For snapshots, of this node alone; nil for `snapshots` in the data folder.
+    package var snapshotsFolder: String?
+    /// Where `file://` locations of snapshots may lead beside the node's own folder of them; nil for nowhere.
+    package var importFolder: String?
     /// `host:port` as clients reach it; shown by the cluster's status.
     package var httpAddress: String
     /// Bound, and told to the other nodes.

@@ -14,6 +14,10 @@ struct NodeRouter: ShardRouter {
         guard let peer = peers.peer(target) else { return UnknownNode(node: target) }
         return peer.shard(shard)
     }
+
+    func replica(of shard: ShardID, on target: NodeID) -> any ReplicaService {
+        target == node ? LocalShard(id: shard, replicas: replicas) : peers.backup(of: shard, on: target)
+    }
 }
 
 /// The other nodes at the addresses that they have in the cluster's state.
@@ -34,7 +38,7 @@ struct Peers: Sendable {
 }
 
 /// A replica on this node, which may not be there yet.
-private struct LocalShard: ShardService {
+private struct LocalShard: ShardService, ReplicaService {
     let id: ShardID
     let replicas: HostedReplicas
 
@@ -66,6 +70,44 @@ private struct LocalShard: ShardService {
 
     func maintain(_ task: MaintenanceTask, deadline: Deadline) async throws(ShardError) -> MaintenanceResult {
         try await replicas.replica(on: id).maintain(task, deadline: deadline)
+    }
+
+    func takeSnapshot(context: RequestContext) async throws(ShardError) -> SnapshotCopy {
+        try await replicas.replica(on: id).takeSnapshot(context: context)
+    }
+
+    func readSnapshot(_ piece: SnapshotPiece, deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        try await replicas.replica(on: id).readSnapshot(piece, deadline: deadline)
+    }
+
+    func dropSnapshot(_ transfer: UInt64, deadline: Deadline) async throws(ShardError) {
+        try await replicas.replica(on: id).dropSnapshot(transfer, deadline: deadline)
+    }
+
+    // MARK: ReplicaService, for a recovery that fills replicas
+
+    func openReplica(context: RequestContext) async throws(ShardError) -> BackupState {
+        try await replicas.replica(on: id).openReplica(context: context)
+    }
+
+    func replicate(
+        _ records: [LogRecord], after previous: LogPosition, context: RequestContext
+    ) async throws(ShardError) -> BackupState {
+        try await replicas.replica(on: id).replicate(records, after: previous, context: context)
+    }
+
+    func beginSnapshot(_ offer: SnapshotOffer, context: RequestContext) async throws(ShardError) {
+        try await replicas.replica(on: id).beginSnapshot(offer, context: context)
+    }
+
+    func receiveSnapshot(_ chunk: SnapshotChunk, context: RequestContext) async throws(ShardError) {
+        try await replicas.replica(on: id).receiveSnapshot(chunk, context: context)
+    }
+
+    func finishSnapshot(
+        transfer: UInt64, checksums: [String: UInt64], context: RequestContext
+    ) async throws(ShardError) -> BackupState {
+        try await replicas.replica(on: id).finishSnapshot(transfer: transfer, checksums: checksums, context: context)
     }
 }
 

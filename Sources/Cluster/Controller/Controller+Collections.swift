@@ -8,7 +8,7 @@ extension Controller {
             switch collection.value.state {
             case .ready: continue
             case .creating:
-                guard now - collection.value.createdAt > options.creationPatienceSeconds else { continue }
+                guard isAbandoned(collection.value) else { continue }
                 var record = collection.value
                 record.state = .deleting
                 act(
@@ -20,6 +20,14 @@ extension Controller {
             }
         }
         deleteOrphanedShards()
+    }
+
+    /// A recovery may take as long as its node works on it; a creation takes a moment.
+    private func isAbandoned(_ collection: CollectionRecord) -> Bool {
+        if let recovery = collection.recovery {
+            return state.live[recovery.node]?.value.incarnation != recovery.incarnation
+        }
+        return now - collection.createdAt > options.creationPatienceSeconds
     }
 
     /// Deletes as many shards as one transaction takes, and with the last of them the collection.

@@ -107,12 +107,36 @@ package struct CollectionRecord: ControlRecord {
     package var state: State
     /// Seconds since 1970.
     package var createdAt: Double
+    /// While the collection is being filled from a snapshot: by which start of which node. Its replicas wait for files,
+    /// and it goes away with that process.
+    package var recovery: Recovery?
 
-    package init(id: CollectionID, name: String, config: CollectionConfig, state: State, createdAt: Double) {
+    package struct Recovery: Sendable, Codable, Equatable {
+        package var node: NodeID
+        package var incarnation: UInt64
+
+        package init(node: NodeID, incarnation: UInt64) {
+            self.node = node
+            self.incarnation = incarnation
+        }
+    }
+
+    package init(
+        id: CollectionID, name: String, config: CollectionConfig, state: State, createdAt: Double,
+        recovery: Recovery? = nil
+    ) {
         self.id = id
         self.name = name
         self.config = config
         self.state = state
         self.createdAt = createdAt
+        self.recovery = recovery
     }
+
+    /// The name that a collection has until it takes the place of `name`. No client can ask for it: its colon is in no
+    /// collection's name.
+    package static func recoveringName(_ name: String, _ id: CollectionID) -> String { "\(name):recovering-\(id)" }
+
+    /// The name that clients know, or will.
+    package var publicName: Substring { name.prefix { $0 != ":" } }
 }

@@ -113,7 +113,8 @@ package struct ClusterState: Sendable {
         case .live(let id): live[id] = nil
         case .collection(let name):
             guard let old = collections.removeValue(forKey: name) else { return }
-            names[old.value.id] = nil
+            // A recovery gives a collection another name: the order of the two changes does not matter.
+            if names[old.value.id] == name { names[old.value.id] = nil }
             touched.insert(old.value.id)
         case .shard(let id):
             shards[id.collection]?[id.number] = nil

@@ -15,17 +15,25 @@ struct UnsupportedRoutes: Sendable {
         refuse("points/search/matrix/pairs", [.post], "the distance matrix", table)
         refuse("points/search/matrix/offsets", [.post], "the distance matrix", table)
         refuse("facet", [.post], "faceting", table)
-        refuse("snapshots", [.get, .post], "snapshots over HTTP", table)
         refuse("shards", [.get, .put], "shard keys", table)
+        let storage = "snapshots of the whole storage (take one of each collection)"
+        refuse(path: "/snapshots", [.get, .post], storage, table)
+        refuse(path: "/snapshots/{snapshot}", [.get, .delete], storage, table)
     }
 
     private func refuse(
         _ path: String, _ methods: [HTTPRequest.Method], _ what: String, _ table: RouteTable
     ) {
+        refuse(path: "/collections/{collection}/\(path)", methods, what, table)
+    }
+
+    private func refuse(
+        path: RouterPath, _ methods: [HTTPRequest.Method], _ what: String, _ table: RouteTable
+    ) {
         let handler: RouteTable.Handler = { _, _ in
             throw APIError(.badRequest, "Wrong input: \(what): not supported")
         }
         let handlers = methods.map { ($0, handler) }
-        table.add("/collections/{collection}/\(path)", Dictionary(uniqueKeysWithValues: handlers))
+        table.add(path, Dictionary(uniqueKeysWithValues: handlers))
     }
 }

@@ -8,6 +8,7 @@ import NIOCore
 /// What the routes share.
 struct API: Sendable {
     let database: any Database
+    let snapshots: any SnapshotDatabase
     let defaults: CollectionDefaults
     let bodies: RequestBodies
     let metricsText: @Sendable () -> String

@@ -38,6 +38,7 @@ struct APIError: Error, Equatable {
             self.init(.conflict, "Wrong input: Collection `\(name)` already exists!")
         case .pointNotFound(let id): self.init(pointNotFound: id)
         case .operationNotFound(let id): self.init(.notFound, "Not found: Operation `\(id)` doesn't exist!")
+        case .snapshotNotFound(let name): self.init(.notFound, "Not found: Snapshot `\(name)` doesn't exist!")
         case .invalid(let reason): self.init(.badRequest, "Wrong input: \(reason)")
         case .unavailable(let reason):
             self.init(.serviceUnavailable, "Service unavailable: \(reason)", retryAfterSeconds: 1)

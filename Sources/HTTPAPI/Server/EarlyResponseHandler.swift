@@ -44,6 +44,8 @@ final class EarlyResponseHandler: ChannelDuplexHandler, RemovableChannelHandler 
     }
 
     private func isAcceptable(_ head: HTTPRequest) -> Bool {
+        // A snapshot goes to disk as it comes, and may be of any size.
+        if head.path?.split(separator: "?").first?.hasSuffix("/snapshots/upload") == true { return true }
         guard let length = head.headerFields[.contentLength].flatMap({ Int($0) }) else { return true }
         return length <= RequestBodies.maximumBytes
     }

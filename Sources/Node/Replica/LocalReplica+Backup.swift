@@ -107,6 +107,7 @@ extension LocalReplica: ReplicaService {
     /// Only a replica that catches up may be replaced: an in-sync one may be the last with some acknowledged write.
     private func admitReplacement(_ context: RequestContext) async throws(ShardError) {
         let current = try await environment.freshState()
+        if current.collection(id.collection)?.value.recovery != nil { return try admitRecovery(current) }
         try await admit(context)
         guard current.shard(id)?.value.isInSync(node) == false else {
             throw .invalid(reason: "the replica is in sync, and is not replaced")

@@ -72,7 +72,7 @@ extension LocalReplica: ShardService {
     /// Does the work only as an in-sync replica of a node with a lease, which is made sure of before and after: before,
     /// so that every write acknowledged until then is in the answer; after, since the process may have been stopped for
     /// long in between.
-    private func serving<Answer>(
+    func serving<Answer>(
         _ context: RequestContext, _ work: (Shard) async throws(ShardError) -> Answer
     ) async throws(ShardError) -> Answer {
         try checkEpoch(context, try await servingRecord())

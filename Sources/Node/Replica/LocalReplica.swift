@@ -33,6 +33,8 @@ final class LocalReplica: Sendable {
     enum Phase {
         /// Its files are being opened, or replaced by a snapshot.
         case opening
+        /// Its collection is being recovered from a snapshot, and the files are still to come.
+        case awaitingFiles
         case open(Shard)
         /// Opening failed for a reason that may pass; tried again at the time.
         case failed(ShardError, retryAt: ContinuousClock.Instant)
@@ -45,6 +47,8 @@ final class LocalReplica: Sendable {
         var phase = Phase.opening
         var shell: PrimaryShell?
         var receiver: SnapshotReceiver?
+        /// Copies that other nodes read.
+        var copies: [UInt64: OutgoingCopy] = [:]
         var liveNodes: Set<NodeID> = []
         var isHealing = false
         /// Whether files of before a healing are kept aside.
@@ -67,7 +71,7 @@ final class LocalReplica: Sendable {
         self.collection = collection
         self.environment = environment
         var logger = environment.logger
-        logger[metadataKey: "shard"] = "\(collection.name)/\(id.number)"
+        logger[metadataKey: "shard"] = "\(collection.publicName)/\(id.number)"
         self.logger = logger
     }
 
@@ -82,6 +86,7 @@ final class LocalReplica: Sendable {
             switch state.phase {
             case .open(let shard): (shard, "")
             case .opening: (nil, "the replica is opening")
+            case .awaitingFiles: (nil, "the replica waits for the files of a snapshot")
             case .failed(let error, _): (nil, "the replica cannot be opened: \(error)")
             case .damaged(let reason): (nil, reason)
             case .closed: (nil, "the replica is closed")
@@ -96,6 +101,11 @@ final class LocalReplica: Sendable {
     /// Opens the files; never throws, since the node goes on without this replica.
     func open() async {
         do throws(ShardError) {
+            if try await awaitsFiles() {
+                return state.withLock { state in
+                    if case .opening = state.phase { state.phase = .awaitingFiles }
+                }
+            }
             let shard = try await openFiles()
             let isWanted = state.withLock { state in
                 guard case .opening = state.phase else { return false }
@@ -145,6 +155,7 @@ final class LocalReplica: Sendable {
 
     /// Stores what is in memory and closes the files. The replica answers nothing from then on.
     func close() async {
+        dropCopies()
         guard let shard = takeShard(leaving: .closed) else { return }
         await shard.close()
     }
@@ -244,6 +255,7 @@ final class LocalReplica: Sendable {
     /// To be called about every 50 ms.
     func tick() {
         quarantineIfDamaged()
+        dropForgottenCopies()
         state.withLock { $0.shell }?.tick()
         let retries = state.withLock { state in
             guard case .failed(_, let retryAt) = state.phase, retryAt <= .now else { return false }

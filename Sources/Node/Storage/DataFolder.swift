@@ -9,6 +9,7 @@ import DataModel
 /// <data>/collections/<collection id>/<shard>.old/      what a received snapshot has replaced
 /// <data>/collections/<collection id>/<shard>.damaged/  a damaged replica, until it is healed
 /// <data>/transfers/<transfer>/                         snapshots being sent
+/// <data>/snapshots/                                    what clients took, unless another folder is set
 /// ```
 struct DataFolder: Sendable {
     let path: String
@@ -16,6 +17,7 @@ struct DataFolder: Sendable {
     var identityFile: String { "\(path)/node.json" }
     var collections: String { "\(path)/collections" }
     var transfers: String { "\(path)/transfers" }
+    var snapshots: String { "\(path)/snapshots" }
 
     func replica(_ shard: ShardID) -> String { "\(collections)/\(shard.collection)/\(shard.number)" }
     func damagedReplica(_ shard: ShardID) -> String { replica(shard) + ".damaged" }

@@ -97,13 +97,29 @@ enum FileChecksum {
         var info = stat()
         guard fstat(file, &info) == 0 else { throw ShardError(FileError(operation: "stat \(path)", code: errno)) }
         let size = Int(info.st_size)
-        guard size > 0 else { return shoal_xxh3(nil, 0) }
-        guard let bytes = mmap(nil, size, PROT_READ, MAP_PRIVATE, file, 0), bytes != MAP_FAILED else {
+        return try xxh3(of: file, path: path, at: 0, count: size)
+    }
+
+    /// XXH3 of a part of a file that is there as a whole.
+    static func xxh3(of path: String, at offset: UInt64, count: UInt64) throws(ShardError) -> UInt64 {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw ShardError(FileError(operation: "open \(path)", code: errno)) }
+        defer { close(file) }
+        return try xxh3(of: file, path: path, at: Int(offset), count: Int(count))
+    }
+
+    private static func xxh3(of file: Int32, path: String, at offset: Int, count: Int) throws(ShardError) -> UInt64 {
+        guard count > 0 else { return shoal_xxh3(nil, 0) }
+        // A mapping begins at a page.
+        let lead = offset % Int(getpagesize())
+        guard let bytes = mmap(nil, lead + count, PROT_READ, MAP_PRIVATE, file, off_t(offset - lead)),
+            bytes != MAP_FAILED
+        else {
             throw ShardError(FileError(operation: "map \(path)", code: errno))
         }
-        defer { munmap(bytes, size) }
-        madvise(bytes, size, MADV_SEQUENTIAL)
-        return shoal_xxh3(bytes, size)
+        defer { munmap(bytes, lead + count) }
+        madvise(bytes, lead + count, MADV_SEQUENTIAL)
+        return shoal_xxh3(bytes + lead, count)
     }
 }
 

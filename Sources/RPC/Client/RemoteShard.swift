@@ -70,13 +70,35 @@ package struct RemoteShard: ShardService {
         }
     }
 
+    package func takeSnapshot(context: RequestContext) async throws(ShardError) -> SnapshotCopy {
+        try await read(.takeSnapshot, context, lane: .bulk) { _ in
+        } answer: { (reader) throws(BinaryFormatError) in
+            try SnapshotCopy(from: &reader)
+        }
+    }
+
+    package func readSnapshot(_ piece: SnapshotPiece, deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        try await read(.readSnapshot, RequestContext(epoch: Epoch(0), deadline: deadline), lane: .bulk) {
+            piece.encode(to: &$0)
+        } answer: { (reader) throws(BinaryFormatError) in
+            try reader.readBytes()
+        }
+    }
+
+    package func dropSnapshot(_ transfer: UInt64, deadline: Deadline) async throws(ShardError) {
+        try await read(.dropSnapshot, RequestContext(epoch: Epoch(0), deadline: deadline), lane: .bulk) {
+            $0.write(transfer)
+        } answer: { (_) throws(BinaryFormatError) in
+        }
+    }
+
     private func read<Answer>(
-        _ method: Method, _ context: RequestContext, capacity: Int = 256,
+        _ method: Method, _ context: RequestContext, lane: Peer.Lane = .read, capacity: Int = 256,
         arguments: (inout BinaryWriter) -> Void,
         answer: (inout BinaryReader) throws(BinaryFormatError) -> Answer
     ) async throws(ShardError) -> Answer {
         try await peer.call(
-            method, shard: id, epoch: context.epoch, deadline: context.deadline, lane: .read, capacity: capacity,
+            method, shard: id, epoch: context.epoch, deadline: context.deadline, lane: lane, capacity: capacity,
             arguments: arguments, answer: answer)
     }
 }

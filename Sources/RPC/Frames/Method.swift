@@ -10,6 +10,10 @@ enum Method: UInt8, Sendable, CaseIterable {
     case status = 6
     case maintain = 7
 
+    case takeSnapshot = 12
+    case readSnapshot = 13
+    case dropSnapshot = 14
+
     case openReplica = 16
     case replicate = 17
     case beginSnapshot = 18

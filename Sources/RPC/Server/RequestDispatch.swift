@@ -20,6 +20,9 @@ struct RequestDispatch: Sendable {
             case .write: try await write(body, deadline)
             case .status: try await status(body, deadline)
             case .maintain: try await maintain(body, deadline)
+            case .takeSnapshot: try await takeSnapshot(body, deadline)
+            case .readSnapshot: try await readSnapshot(body, deadline)
+            case .dropSnapshot: try await dropSnapshot(body, deadline)
             case .openReplica: try await openReplica(body, deadline)
             case .replicate: try await replicate(body, deadline)
             case .beginSnapshot: try await beginSnapshot(body, deadline)
@@ -119,6 +122,29 @@ extension RequestDispatch {
             try MaintenanceTask(from: &reader)
         }
         return try await replicas.shard(request.shard).maintain(request.arguments, deadline: deadline).encoded()
+    }
+
+    private func takeSnapshot(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline, nothing)
+        return try await replicas.shard(request.shard).takeSnapshot(context: request.context).encoded()
+    }
+
+    private func readSnapshot(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try SnapshotPiece(from: &reader)
+        }
+        let bytes = try await replicas.shard(request.shard).readSnapshot(request.arguments, deadline: deadline)
+        var writer = BinaryWriter(capacity: bytes.count + 4)
+        writer.write(bytes)
+        return writer.bytes
+    }
+
+    private func dropSnapshot(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try reader.readInteger(as: UInt64.self)
+        }
+        try await replicas.shard(request.shard).dropSnapshot(request.arguments, deadline: deadline)
+        return []
     }
 
     private func encode(_ records: [Record]) -> [UInt8] {

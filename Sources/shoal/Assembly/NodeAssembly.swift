@@ -28,7 +28,7 @@ struct NodeAssembly {
         let node = Node(options: options, store: store, logger: logger)
         try await node.start()
         let application = makeApplication(
-            database: node.database, defaults: defaults,
+            database: node.database, snapshots: node.snapshots, defaults: defaults,
             metricsText: {
                 PrometheusText.render(
                     registry, process: ProcessMetrics.read(version: Shoal.version) + StorageMetrics.read(node))
@@ -54,6 +54,8 @@ struct NodeAssembly {
         options.leaseTTL = configuration.leaseDuration
         options.replication = configuration.replication
         options.shard = configuration.storage
+        options.snapshotsFolder = configuration.snapshotsFolder.map { "\($0)/node-\(endpoints.id)" }
+        options.importFolder = configuration.importFolder
         if let threads = configuration.searchThreads { options.searchThreads = threads }
         if let threads = configuration.indexingThreads { options.indexingThreads = threads }
         return options

@@ -33,6 +33,7 @@ extension ClusterConfiguration {
         try readCluster(&root)
         try readServers(&root)
         try readStorage(&root)
+        try readSnapshots(&root)
         try readReplication(&root)
         try finish(root)
         try check()
@@ -123,6 +124,22 @@ extension ClusterConfiguration {
         var indexing = try root.section("indexing")
         indexingThreads = try indexing.integer("threads", in: Self.threadCounts)
         try finish(indexing)
+    }
+
+    private mutating func readSnapshots(_ root: inout YAMLSection) throws(ConfigurationError) {
+        var section = try root.section("snapshots")
+        snapshotsFolder = try Self.absolutePath("folder", of: &section)
+        importFolder = try Self.absolutePath("importFolder", of: &section)
+        try finish(section)
+    }
+
+    /// A relative one would depend on where each process was started.
+    private static func absolutePath(
+        _ key: String, of section: inout YAMLSection
+    ) throws(ConfigurationError) -> String? {
+        guard let path = try section.text(key) else { return nil }
+        guard path.hasPrefix("/") else { throw section.error(key, "`\(path)` is not an absolute path") }
+        return path
     }
 
     private mutating func readReplication(_ root: inout YAMLSection) throws(ConfigurationError) {

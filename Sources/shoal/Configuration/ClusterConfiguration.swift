@@ -18,6 +18,10 @@ package struct ClusterConfiguration: Sendable {
     package var httpHost = "127.0.0.1"
     package var rpcHost = "127.0.0.1"
     package var storage = ShardOptions()
+    /// Absolute; each node has a folder of its own in it. Nil for `snapshots` in each node's data folder.
+    package var snapshotsFolder: String?
+    /// Absolute: where `file://` locations of snapshots may lead beside a node's own snapshots.
+    package var importFolder: String?
     /// Nil: one for each core.
     package var searchThreads: Int?
     package var indexingThreads: Int?

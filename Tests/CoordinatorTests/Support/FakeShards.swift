@@ -38,6 +38,8 @@ final class FakeShards: ShardRouter, Sendable {
         FakeReplica(shard: shard, node: node, shards: self)
     }
 
+    func replica(of shard: ShardID, on node: NodeID) -> any ReplicaService { NoFiles() }
+
     fileprivate func enter(_ node: NodeID, deadline: Deadline) async throws(ShardError) {
         let behaviour = state.withLock { state in
             state.calls[node, default: 0] += 1
@@ -124,4 +126,19 @@ private struct FakeReplica: ShardService {
                 payloadIndexes: state.payloadIndexes[node] ?? [])
         }
     }
+}
+
+/// A replica that takes no files.
+private struct NoFiles: ReplicaService {
+    private var failure: ShardError { .invalid(reason: "no files here") }
+
+    func openReplica(context: RequestContext) async throws(ShardError) -> BackupState { throw failure }
+    func replicate(
+        _: [LogRecord], after: LogPosition, context: RequestContext
+    ) async throws(ShardError) -> BackupState { throw failure }
+    func beginSnapshot(_: SnapshotOffer, context: RequestContext) async throws(ShardError) { throw failure }
+    func receiveSnapshot(_: SnapshotChunk, context: RequestContext) async throws(ShardError) { throw failure }
+    func finishSnapshot(
+        transfer: UInt64, checksums: [String: UInt64], context: RequestContext
+    ) async throws(ShardError) -> BackupState { throw failure }
 }

@@ -26,13 +26,14 @@ struct Answer: Sendable {
 /// The application over a fake database, listening on a free port while `body` runs.
 struct TestServer: Sendable {
     let database: FakeDatabase
+    let snapshots: FakeSnapshots
     let port: Int
 
     static func run(_ body: @escaping @Sendable (TestServer) async throws -> Void) async throws {
-        let database = FakeDatabase()
+        let (database, snapshots) = (FakeDatabase(), FakeSnapshots())
         let (ports, continuation) = AsyncStream<Int>.makeStream()
         let application = makeApplication(
-            database: database,
+            database: database, snapshots: snapshots,
             defaults: CollectionDefaults(
                 virtualShards: 128, physicalShards: 3, replicationFactor: 2, writeConsistencyFactor: 1),
             metricsText: { "shoal_up 1\n" }, host: "127.0.0.1", port: 0, logger: quietLogger,
@@ -44,7 +45,7 @@ struct TestServer: Sendable {
             var iterator = ports.makeAsyncIterator()
             guard let port = await iterator.next() else { return }
             let result: Result<Void, any Error>
-            do { result = .success(try await body(TestServer(database: database, port: port))) } catch {
+            do { result = .success(try await body(TestServer(database: database, snapshots: snapshots, port: port))) } catch {
                 result = .failure(error)
             }
             await group.triggerGracefulShutdown()
