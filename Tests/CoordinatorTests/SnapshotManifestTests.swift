@@ -13,7 +13,9 @@ import Testing
             .init(
                 number: ShardNumber(number), virtualShards: [VirtualShardRange(lower: lower, upper: upper)],
                 position: LogPosition(sequence: SequenceNumber(9), epoch: Epoch(3)),
-                files: [.init(name: "points", bytes: 4_096, checksum: .max), .init(name: "index", bytes: 0, checksum: 0)])
+                files: [
+                    .init(name: "points", bytes: 4_096, checksum: .max), .init(name: "index", bytes: 0, checksum: 0),
+                ])
         })
 
     @Test func aSoundOneIsTheSameAfterBeingWrittenAndRead() throws {

@@ -83,10 +83,12 @@ extension Coordinator {
         if config.replicationFactor > live {
             guard former == nil else {
                 throw .unavailable(
-                    reason: "\(config.replicationFactor) replicas of a shard need as many live nodes, there are \(live)")
+                    reason: "\(config.replicationFactor) replicas of a shard need as many live nodes, there are \(live)"
+                )
             }
             logger.warning(
-                "The snapshot's collection had \(config.replicationFactor) copies of each shard; the cluster has \(live) nodes")
+                "The snapshot's collection had \(config.replicationFactor) copies of each shard; the cluster has \(live) nodes"
+            )
             config.replicationFactor = max(1, live)
         }
         config.writeConsistencyFactor = min(config.writeConsistencyFactor, config.replicationFactor)
@@ -159,7 +161,8 @@ extension Coordinator {
                 let state = try await replica.finishSnapshot(
                     transfer: transfer, checksums: checksums, context: context)
                 guard state.position == source.position else {
-                    throw .invalid(reason: "the files end at \(state.position.sequence), and not where the manifest says")
+                    throw .invalid(
+                        reason: "the files end at \(state.position.sequence), and not where the manifest says")
                 }
             }
         }
@@ -214,7 +217,8 @@ extension Coordinator {
         var backoff = Backoff()
         while true {
             let state = try await freshState()
-            guard let own = state.collection(record.name), own.value.id == record.id, own.value.state == .creating else {
+            guard let own = state.collection(record.name), own.value.id == record.id, own.value.state == .creating
+            else {
                 throw .unavailable(reason: "the recovery of collection \(name) was given up by the controller")
             }
             let former = state.collection(name)

@@ -85,7 +85,9 @@ extension SnapshotManifest {
             config.payloadIndexes.count <= Limits.payloadIndexes
         else { return "its collection is outside of this server's limits" }
         let names = config.spaces.map(\.name)
-        guard names == names.sorted(), Set(names).count == names.count else { return "its vector spaces are not in order" }
+        guard names == names.sorted(), Set(names).count == names.count else {
+            return "its vector spaces are not in order"
+        }
         guard Set(shards.map(\.number)).count == shards.count else { return "two of its shards have one number" }
         for shard in shards {
             guard Set(shard.files.map(\.name)) == ["points", "index"], shard.files.count == 2 else {
@@ -94,7 +96,9 @@ extension SnapshotManifest {
             guard shard.epoch < Self.lastEpoch, shard.sequence < Self.lastSequence else {
                 return "shard \(shard.number) ends at no write that there can be"
             }
-            guard shard.files.allSatisfy({ $0.checksum != nil }) else { return "shard \(shard.number) has no checksums" }
+            guard shard.files.allSatisfy({ $0.checksum != nil }) else {
+                return "shard \(shard.number) has no checksums"
+            }
         }
         return nil
     }

@@ -32,7 +32,8 @@ extension JSONElement {
         return SnapshotRecovery(
             location: location,
             options: RecoveryOptions(
-                priority: try string("priority").map { text throws(DialectError) in try SnapshotPriority(dialect: text) },
+                priority: try string("priority").map { text throws(DialectError) in try SnapshotPriority(dialect: text)
+                },
                 checksum: try string("checksum").map { text throws(DialectError) in try checkedSHA256(text) },
                 apiKey: try string("api_key").map { text throws(DialectError) in try checkedAPIKey(text) }))
     }

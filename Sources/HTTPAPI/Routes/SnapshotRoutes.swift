@@ -92,7 +92,8 @@ struct SnapshotRoutes: Sendable {
         let type = request.headers[.contentType] ?? ""
         guard var reader = MultipartReader(contentType: type, name: "snapshot") else {
             throw APIError(
-                .unsupportedMediaType, "a multipart/form-data body with a part `snapshot` is expected, not \(quoted(type))",
+                .unsupportedMediaType,
+                "a multipart/form-data body with a part `snapshot` is expected, not \(quoted(type))",
                 closesConnection: true)
         }
         let upload = try await api.snapshots.beginUpload()
@@ -128,7 +129,8 @@ struct SnapshotRoutes: Sendable {
 
     @Sendable private func refuseShard(_ request: Request, _ context: APIContext) async throws -> Response {
         throw APIError(
-            .badRequest, "Wrong input: recovering a single shard: not supported: recover the collection from a snapshot of it",
+            .badRequest,
+            "Wrong input: recovering a single shard: not supported: recover the collection from a snapshot of it",
             closesConnection: true)
     }
 
@@ -165,7 +167,9 @@ struct SnapshotRoutes: Sendable {
         var scope = SnapshotScope(collection: try api.collectionName(context))
         if context.parameters.get("shard") != nil {
             let text = try api.pathParameter("shard", context)
-            guard let number = UInt32(text) else { throw DialectError("shard", "\(quoted(text)) is not a shard's number") }
+            guard let number = UInt32(text) else {
+                throw DialectError("shard", "\(quoted(text)) is not a shard's number")
+            }
             scope.shard = ShardNumber(number)
         }
         return scope
@@ -173,7 +177,8 @@ struct SnapshotRoutes: Sendable {
 
     private func name(_ context: APIContext) throws -> String {
         let name = try api.pathParameter("snapshot", context)
-        let isSafe = !name.isEmpty && name != "." && name != ".." && !name.contains { $0 == "/" || $0 == "\\" || $0 == "\0" }
+        let isSafe =
+            !name.isEmpty && name != "." && name != ".." && !name.contains { $0 == "/" || $0 == "\\" || $0 == "\0" }
         guard isSafe else { throw DialectError("snapshot name", "\(quoted(name)) is not the name of a file") }
         return name
     }

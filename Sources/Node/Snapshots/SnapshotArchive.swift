@@ -47,7 +47,8 @@ struct SnapshotArchive: SnapshotContents {
         guard !offsets.isEmpty else { throw .invalid(reason: "snapshot: the file is not a snapshot") }
         guard let start = offsets[Self.manifestName], let size = sizes[Self.manifestName], size <= Self.largestManifest
         else {
-            throw .invalid(reason: "snapshot: it has no \(Self.manifestName): it was cut short, or is not one of Shoal's")
+            throw .invalid(
+                reason: "snapshot: it has no \(Self.manifestName): it was cut short, or is not one of Shoal's")
         }
         let bytes = try file.read(Int(size), at: start)
         guard let manifest = try? JSONDecoder().decode(SnapshotManifest.self, from: Data(bytes)) else {

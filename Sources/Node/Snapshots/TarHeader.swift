@@ -30,7 +30,9 @@ struct TarHeader: Equatable {
             put(Self.octal(bytes, digits: 11).utf8, at: Self.sizeField.lowerBound)
         } else {
             block[Self.sizeField.lowerBound] = 0x80
-            for index in 0..<8 { block[Self.sizeField.upperBound - 1 - index] = UInt8(truncatingIfNeeded: bytes >> (8 * index)) }
+            for index in 0..<8 {
+                block[Self.sizeField.upperBound - 1 - index] = UInt8(truncatingIfNeeded: bytes >> (8 * index))
+            }
         }
         put("00000000000".utf8, at: 136)
         put("0".utf8, at: 156)

@@ -8,7 +8,9 @@ import Testing
 
     private func form(_ contents: [UInt8], name: String = "snapshot") -> [UInt8] {
         Array("preamble\r\n--\(Self.boundary)\r\nContent-Disposition: form-data; name=\"note\"\r\n\r\nnone\r\n".utf8)
-            + Array("--\(Self.boundary)\r\nContent-Disposition: form-data; name=\"\(name)\"; filename=\"a.snapshot\"\r\n".utf8)
+            + Array(
+                "--\(Self.boundary)\r\nContent-Disposition: form-data; name=\"\(name)\"; filename=\"a.snapshot\"\r\n"
+                    .utf8)
             + Array("Content-Type: application/octet-stream\r\n\r\n".utf8) + contents
             + Array("\r\n--\(Self.boundary)--\r\n".utf8)
     }

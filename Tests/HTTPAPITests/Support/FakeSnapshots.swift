@@ -23,7 +23,8 @@ final class FakeSnapshots: SnapshotDatabase {
 
     func create(of scope: SnapshotScope, deadline: Deadline) async throws(DatabaseError) -> SnapshotDescription {
         SnapshotDescription(
-            name: "\(scope.collection)-1.snapshot", createdAt: 1_700_000_000, bytes: 1 << 40, checksum: "abc", path: "/none")
+            name: "\(scope.collection)-1.snapshot", createdAt: 1_700_000_000, bytes: 1 << 40, checksum: "abc",
+            path: "/none")
     }
 
     func list(_ scope: SnapshotScope) async throws(DatabaseError) -> [SnapshotDescription] { [] }
