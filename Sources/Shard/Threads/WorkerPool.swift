@@ -1,5 +1,7 @@
+internal import Dispatch
 internal import Foundation
 internal import Glibc
+internal import Synchronization
 
 /// A fixed number of threads that run jobs in the order in which they came.
 ///
@@ -8,17 +10,26 @@ internal import Glibc
 ///
 /// Also an executor of tasks: one that prefers the pool does its searches without changing threads.
 final class WorkerPool: TaskExecutor, @unchecked Sendable {
-    // Sendable: `jobs`, `firstJob` and `isStopped` are read and written under `condition`; `membership` is written by init
-    // before it starts the threads.
-    private let condition = NSCondition()
-    private var jobs: [@Sendable () -> Void] = []
-    private var firstJob = 0
-    private var isStopped = false
+    // Sendable: `membership` is written by init before it starts the threads.
+    private struct Queue {
+        var jobs: [@Sendable () -> Void] = []
+        var first = 0
+        var isStopped = false
+    }
+
+    private let queue = Mutex(Queue())
+    /// One signal for each job, then one for each thread to end it.
+    ///
+    /// A semaphore and no condition variable: those of glibc before 2.41 can lose a signal (bug 25847). A job that is
+    /// submitted once and whose thread sleeps on would then wait for the next job, for ever if that is behind it.
+    private let signals = DispatchSemaphore(value: 0)
+    private let threads: Int
     /// Set, to anything but nil, in the pool's threads.
     private var membership = pthread_key_t()
 
     /// - Parameter niceness: added to the threads' nice value; positive yields to others.
     init(name: String, threads: Int, niceness: Int32 = 0) {
+        self.threads = threads
         pthread_key_create(&membership, nil)
         for number in 0..<threads {
             let thread = Thread { [self] in
@@ -37,12 +48,12 @@ final class WorkerPool: TaskExecutor, @unchecked Sendable {
     /// - Returns: false after `stop`: the job is not run.
     @discardableResult
     func submit(_ job: @escaping @Sendable () -> Void) -> Bool {
-        condition.lock()
-        defer { condition.unlock() }
-        guard !isStopped else { return false }
-        jobs.append(job)
-        condition.signal()
-        return true
+        let isAdded = queue.withLock { queue in
+            if !queue.isStopped { queue.jobs.append(job) }
+            return !queue.isStopped
+        }
+        if isAdded { signals.signal() }
+        return isAdded
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -65,33 +76,30 @@ final class WorkerPool: TaskExecutor, @unchecked Sendable {
 
     /// Lets the threads end when the jobs at hand are done.
     func stop() {
-        condition.lock()
-        isStopped = true
-        condition.broadcast()
-        condition.unlock()
+        queue.withLock { $0.isStopped = true }
+        for _ in 0..<threads { signals.signal() }
     }
 
     private func runJobs() {
         while let job = nextJob() { job() }
     }
 
+    /// Nil when the pool is stopped.
     private func nextJob() -> (@Sendable () -> Void)? {
-        condition.lock()
-        defer { condition.unlock() }
-        while firstJob == jobs.count {
-            if isStopped { return nil }
-            condition.wait()
+        signals.wait()
+        return queue.withLock { queue in
+            guard queue.first < queue.jobs.count else { return nil }
+            let job = queue.jobs[queue.first]
+            queue.first += 1
+            if queue.first == queue.jobs.count {
+                queue.jobs.removeAll(keepingCapacity: true)
+                queue.first = 0
+            } else if queue.first > 1_024 {
+                queue.jobs.removeFirst(queue.first)
+                queue.first = 0
+            }
+            return job
         }
-        let job = jobs[firstJob]
-        firstJob += 1
-        if firstJob == jobs.count {
-            jobs.removeAll(keepingCapacity: true)
-            firstJob = 0
-        } else if firstJob > 1_024 {
-            jobs.removeFirst(firstJob)
-            firstJob = 0
-        }
-        return job
     }
 }
 
