@@ -93,7 +93,9 @@ extension Coordinator {
             } else {
                 failure = .notServing(reason: "primary \(record.primary) is down")
             }
-            guard failure.isTransient, await backoff.pause(until: deadline) else {
+            // A damaged primary hands its role to another in-sync replica, if there is one.
+            let hasSuccessor = record.inSync.contains { $0 != record.primary && state.isLive($0) }
+            guard failure.isTransient || (failure.isDamage && hasSuccessor), await backoff.pause(until: deadline) else {
                 throw DatabaseError(failure, collection: collection, shard: shard.number)
             }
             metrics.countRetriedWrite()

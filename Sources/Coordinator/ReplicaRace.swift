@@ -82,7 +82,7 @@ struct ReplicaRace<Answer: Sendable>: Sendable {
             preference.answered(in: ContinuousClock.now - start, units: units)
             return .success(answer)
         } catch {
-            if error.isTransient { preference.avoid(node) }
+            if error.isTransient || error.isDamage { preference.avoid(node) }
             return .failure(error)
         }
     }

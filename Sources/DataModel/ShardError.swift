@@ -32,6 +32,11 @@ package enum ShardError: Error, Sendable, Equatable {
         }
     }
 
+    /// Whether the replica is quarantined: it will not answer before it is filled anew from another one.
+    package var isDamage: Bool {
+        if case .corrupted = self { true } else { false }
+    }
+
     /// Whether the request may have taken effect although it failed.
     package var isAmbiguous: Bool {
         switch self {

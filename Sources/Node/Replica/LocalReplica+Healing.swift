@@ -11,7 +11,7 @@ extension LocalReplica {
         let taken: (shard: Shard, shell: PrimaryShell?, reason: String)? = state.withLock { state in
             guard case .open(let shard) = state.phase, let reason = shard.knownDamage else { return nil }
             defer { state.shell = nil }
-            state.phase = .damaged(reason: "damaged data: \(reason)")
+            state.phase = .damaged(reason: reason)
             return (shard, state.shell, reason)
         }
         guard let taken else { return }

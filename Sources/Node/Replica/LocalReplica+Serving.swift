@@ -38,7 +38,9 @@ extension LocalReplica: ShardService {
             _ = try shard()
             throw cachedPrimary == node ? .notServing(reason: "the primary is taking over") : .notPrimary
         }
-        let receipt = try await shell.write(operation, deadline: context.deadline)
+        let receipt = try await sound { (_) throws(ShardError) in
+            try await shell.write(operation, deadline: context.deadline)
+        }
         // The process may have been stopped in between, and another primary may have taken over since.
         guard try await servingRecord().primary == node else { throw .notPrimary }
         return receipt
@@ -47,7 +49,8 @@ extension LocalReplica: ShardService {
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {
         if case .damaged(let reason) = state.withLock({ $0.phase }) {
             return ReplicaStatus(
-                position: .start, points: 0, indexedRows: 0, unindexedRows: 0, diskBytes: 0, damage: reason)
+                position: .start, points: 0, indexedRows: 0, unindexedRows: 0, diskBytes: 0,
+                damage: "damaged data: \(reason)")
         }
         return try shard().status()
     }
@@ -88,9 +91,9 @@ extension LocalReplica: ShardService {
         do throws(ShardError) {
             return try await work(try shard())
         } catch {
-            guard case .corrupted(let reason) = error else { throw error }
+            guard case .corrupted(let reason) = error, case .open = state.withLock({ $0.phase }) else { throw error }
             quarantineIfDamaged()
-            throw .notServing(reason: "damaged data: \(reason)")
+            throw quarantined(reason)
         }
     }
 

@@ -80,20 +80,24 @@ final class LocalReplica: Sendable {
 
     /// The open shard.
     ///
-    /// - Throws: `notServing` while it is not open, with the reason.
+    /// - Throws: `notServing` while it is not open, with the reason; `corrupted` while it is quarantined.
     func shard() throws(ShardError) -> Shard {
-        let (shard, reason): (Shard?, String) = state.withLock { state in
+        let result: Result<Shard, ShardError> = state.withLock { state in
             switch state.phase {
-            case .open(let shard): (shard, "")
-            case .opening: (nil, "the replica is opening")
-            case .awaitingFiles: (nil, "the replica waits for the files of a snapshot")
-            case .failed(let error, _): (nil, "the replica cannot be opened: \(error)")
-            case .damaged(let reason): (nil, reason)
-            case .closed: (nil, "the replica is closed")
+            case .open(let shard): .success(shard)
+            case .opening: .failure(.notServing(reason: "the replica is opening"))
+            case .awaitingFiles: .failure(.notServing(reason: "the replica waits for the files of a snapshot"))
+            case .failed(let error, _): .failure(.notServing(reason: "the replica cannot be opened: \(error)"))
+            case .damaged(let reason): .failure(quarantined(reason))
+            case .closed: .failure(.notServing(reason: "the replica is closed"))
             }
         }
-        guard let shard else { throw .notServing(reason: reason) }
-        return shard
+        return try result.get()
+    }
+
+    /// What a request is told: it is not for this replica to say whether another one may answer.
+    func quarantined(_ reason: String) -> ShardError {
+        .corrupted(reason: "the replica of node \(node) is quarantined: \(reason)")
     }
 
     // MARK: - Opening and closing
@@ -121,7 +125,7 @@ final class LocalReplica: Sendable {
             state.withLock { state in
                 guard case .opening = state.phase else { return }
                 if case .corrupted(let reason) = error {
-                    state.phase = .damaged(reason: "damaged data: \(reason)")
+                    state.phase = .damaged(reason: reason)
                 } else {
                     state.phase = .failed(error, retryAt: .now + Self.retryDelay)
                 }
