@@ -110,3 +110,40 @@ def test_a_full_disk_refuses_writes_and_loses_nothing(disk, tmp_path, measured):
         node.start()
         check_everything(node, acknowledged)
         node.stop()
+
+
+def fill_to_the_last_byte(folder):
+    """Writes a file until there is not one byte left."""
+    with open(folder / "filler", "wb", buffering=0) as file:
+        for size in (1 << 20, 4_096, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                pass
+
+
+def test_a_node_starts_on_a_disk_that_is_full_to_the_last_byte(disk, tmp_path, measured):
+    with SingleNode(tmp_path / "node", data=disk.folder / "data", prefix=disk.prefix) as node:
+        node.start()
+        schema = {"vectors": {"size": DIMENSION, "distance": "Euclid"}, "shard_number": 1}
+        node.client().put(f"/collections/{COLLECTION}", schema).expect(200)
+        acknowledged = list(range(5))
+        for number in acknowledged:
+            assert write(node, number).status == 200
+        for end in (node.kill, node.stop):
+            end()
+            fill_to_the_last_byte(disk.outside)
+            started = time.monotonic()
+            node.start()
+            measured(f"full disk: a node that was ended by {end.__name__} starts in {time.monotonic() - started:.1f} s")
+            check_everything(node, acknowledged)
+            check_reads(node, acknowledged)
+            answer = write(node, len(acknowledged))
+            assert answer.status == 507 and "space" in answer.error.lower(), f"{answer.status}: {answer.text[:500]}"
+            check_everything(node, acknowledged)
+            (disk.outside / "filler").unlink()
+            eventually(lambda: write(node, len(acknowledged)).status == 200, 60, f"writes go on: {node.log_end()}")
+            acknowledged.append(len(acknowledged))
+            check_everything(node, acknowledged)
+        node.stop()

@@ -47,7 +47,9 @@ struct AdminClient: Sendable {
         return HTTPClient(eventLoopGroup: MultiThreadedEventLoopGroup.singleton, configuration: configuration)
     }()
 
-    private static let requestTimeout = TimeAmount.seconds(60)
+    static let requestTimeout = TimeAmount.seconds(60)
+    /// For what takes as long as its data is large: a little more than the longest time that a node gives itself.
+    static let longestTimeout = TimeAmount.seconds(3_660)
     private static let largestAnswerBytes = 64 << 20
 
     /// - Throws: `AdminError`.
@@ -57,9 +59,9 @@ struct AdminClient: Sendable {
 
     /// - Throws: `AdminError`.
     func post<Result: Decodable>(
-        _ path: String, _ body: (any Encodable)? = nil, as type: Result.Type
+        _ path: String, _ body: (any Encodable)? = nil, timeout: TimeAmount = requestTimeout, as type: Result.Type
     ) async throws -> Result {
-        try await send(.POST, path, body: body.map { Array(try JSONEncoder().encode($0)) })
+        try await send(.POST, path, body: body.map { Array(try JSONEncoder().encode($0)) }, timeout: timeout)
     }
 
     /// - Throws: `AdminError`.
@@ -67,7 +69,9 @@ struct AdminClient: Sendable {
         try await send(.DELETE, path, body: nil)
     }
 
-    private func send<Result: Decodable>(_ method: HTTPMethod, _ path: String, body: [UInt8]?) async throws -> Result {
+    private func send<Result: Decodable>(
+        _ method: HTTPMethod, _ path: String, body: [UInt8]?, timeout: TimeAmount = requestTimeout
+    ) async throws -> Result {
         let url = try await readyNode()
         var request = HTTPClientRequest(url: url + path)
         request.method = method
@@ -78,7 +82,7 @@ struct AdminClient: Sendable {
         let status: UInt
         let answer: ByteBuffer
         do {
-            let response = try await Self.http.execute(request, timeout: Self.requestTimeout)
+            let response = try await Self.http.execute(request, timeout: timeout)
             status = response.status.code
             answer = try await response.body.collect(upTo: Self.largestAnswerBytes)
         } catch {

@@ -52,6 +52,8 @@ struct ClusterVerifyCommand: AsyncParsableCommand {
             Names everything that is damaged. A damaged replica is taken out of service, and filled anew from another \
             one that is in sync.
 
+            It takes as long as reading all files, up to an hour; the collection, the shard and the node say which.
+
             Example: shoal cluster verify --collection words --node 2
 
             Exit codes: 0 all is sound; 1 damage was found, or a replica could not be asked.
@@ -62,8 +64,11 @@ struct ClusterVerifyCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await Outcome.of {
-            let reports = try await options.client().post(
-                "/shoal/verify", choice.request(.verify), as: [MaintenanceReport].self)
+            let (client, request) = (try options.client(), choice.request(.verify))
+            let reports = try await Terminal.withElapsedTime("verifying") {
+                try await client.post(
+                    "/shoal/verify", request, timeout: AdminClient.longestTimeout, as: [MaintenanceReport].self)
+            }
             if options.json { try Terminal.json(reports) } else { Terminal.write(ClusterText.maintenance(reports)) }
             if reports.contains(where: { $0.error != nil || !$0.findings.isEmpty }) { throw Outcome.failure }
         }

@@ -69,6 +69,17 @@ struct ServeCommand: AsyncParsableCommand {
         return NodeID(node)
     }
 
+    /// For `shoal down` and `shoal up`. On a full disk the node is not announced; it serves reads all the same.
+    private func announce(_ endpoints: ClusterConfiguration.Endpoints, in folder: ClusterFolder) {
+        guard let own = ProcessIdentity(of: getpid()) else { return }
+        let file = folder.process(of: endpoints.id)
+        do {
+            try JSONFile.write(NodeProcess(process: own, endpoints: endpoints), to: file)
+        } catch {
+            Terminal.error("\(file) cannot be written, so `shoal down` will not find this node: \(error)")
+        }
+    }
+
     private func serve(_ endpoints: ClusterConfiguration.Endpoints, _ configuration: ClusterConfiguration) async throws
     {
         let folder = ClusterFolder(data)
@@ -81,9 +92,7 @@ struct ServeCommand: AsyncParsableCommand {
                     + "or take another folder with --data")
         }
         try configuration.checkPorts(of: endpoints)
-        if let own = ProcessIdentity(of: getpid()) {
-            try JSONFile.write(NodeProcess(process: own, endpoints: endpoints), to: folder.process(of: endpoints.id))
-        }
+        announce(endpoints, in: folder)
         defer { try? FileManager.default.removeItem(atPath: folder.process(of: endpoints.id)) }
         try await NodeAssembly(configuration: configuration, endpoints: endpoints, folder: folder).run()
         withExtendedLifetime(lock) {}

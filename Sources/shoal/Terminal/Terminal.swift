@@ -32,6 +32,26 @@ enum Terminal {
         return isKnown ? Int(size.ws_col) : 80
     }
 
+    /// Runs `body`, and meanwhile shows on a terminal what is going on and for how long.
+    static func withElapsedTime<Value: Sendable>(
+        _ label: String, _ body: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        guard errorIsTerminal else { return try await body() }
+        let start = ContinuousClock.now
+        let clock = Task {
+            while !Task.isCancelled {
+                redraw("\(label) ... \((ContinuousClock.now - start).components.seconds) s")
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        let result: Result<Value, any Error>
+        do { result = .success(try await body()) } catch { result = .failure(error) }
+        clock.cancel()
+        await clock.value
+        redraw("")
+        return try result.get()
+    }
+
     static func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
