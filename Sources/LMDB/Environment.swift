@@ -18,10 +18,14 @@ package final class Environment: @unchecked Sendable {
         package var maximumReaders: UInt32
         /// Whether a commit returns only when its pages are on disk.
         package var syncsCommits: Bool
+        /// Nothing in the folder is changed, the lock file included: nobody else may have the environment open.
+        package var isReadOnly: Bool
 
         package init(
-            mapSizeBytes: Int, maximumTables: UInt32 = 16, maximumReaders: UInt32 = 512, syncsCommits: Bool = true
+            mapSizeBytes: Int, maximumTables: UInt32 = 16, maximumReaders: UInt32 = 512, syncsCommits: Bool = true,
+            isReadOnly: Bool = false
         ) {
+            self.isReadOnly = isReadOnly
             self.mapSizeBytes = mapSizeBytes
             self.maximumTables = maximumTables
             self.maximumReaders = maximumReaders
@@ -32,11 +36,18 @@ package final class Environment: @unchecked Sendable {
     let handle: OpaquePointer
     package let path: String
     private let identity: FileIdentity
+    let map: MappedFile
+    /// LMDB lets one thread at a time open tables.
+    let openingTables = Mutex<Void>(())
+    /// Set when a commit met damage: it was left in the middle, and holds LMDB's write lock for good.
+    private let isReadOnly: Atomic<Bool>
 
-    private init(handle: OpaquePointer, path: String, identity: FileIdentity) {
+    private init(handle: OpaquePointer, path: String, identity: FileIdentity, isReadOnly: Bool) {
         self.handle = handle
         self.path = path
         self.identity = identity
+        self.isReadOnly = Atomic(isReadOnly)
+        map = MappedFile(handle)
     }
 
     /// The inode of the data file: it cannot be given to another file while the environment is open.
@@ -107,10 +118,12 @@ package final class Environment: @unchecked Sendable {
             // No read-ahead: rows are read at random, and a data set may be larger than memory.
             var flags = UInt32(MDB_NOTLS | MDB_NORDAHEAD)
             if !options.syncsCommits { flags |= UInt32(MDB_NOSYNC) }
-            try check(mdb_env_open(handle, path, flags, 0o644), "open \(path)")
+            if options.isReadOnly { flags |= UInt32(MDB_RDONLY | MDB_NOLOCK) }
+            shoal_lmdb_guard(handle)
+            try check(shoal_lmdb_env_open(handle, path, flags, 0o644), "open \(path)")
             // Slots of readers that were killed would keep pages from being reused for ever.
             var dead: Int32 = 0
-            try check(mdb_reader_check(handle, &dead), "check readers of \(path)")
+            if !options.isReadOnly { try check(mdb_reader_check(handle, &dead), "check readers of \(path)") }
         } catch {
             mdb_env_close(handle)
             throw error
@@ -119,25 +132,7 @@ package final class Environment: @unchecked Sendable {
             mdb_env_close(handle)
             throw LMDBError(code: .noSuchFile, operation: "open \(path)")
         }
-        return Environment(handle: handle, path: path, identity: identity)
-    }
-
-    /// Opens the named tables, creating those that are missing, in one transaction.
-    package func openTables(_ names: [String]) throws(LMDBError) -> [Table] {
-        var transaction: OpaquePointer?
-        try check(mdb_txn_begin(handle, nil, 0, &transaction), "begin in \(path)")
-        var tables: [Table] = []
-        for name in names {
-            var id: MDB_dbi = 0
-            let code = mdb_dbi_open(transaction, name, UInt32(MDB_CREATE), &id)
-            if code != MDB_SUCCESS {
-                mdb_txn_abort(transaction)
-                throw LMDBError(code: .init(rawValue: code), operation: "open table \(name) of \(path)")
-            }
-            tables.append(Table(id: id, name: name))
-        }
-        try commit(transaction)
-        return tables
+        return Environment(handle: handle, path: path, identity: identity, isReadOnly: options.isReadOnly)
     }
 
     /// Lends a read transaction: one consistent state of all tables.
@@ -146,19 +141,17 @@ package final class Environment: @unchecked Sendable {
     package func read<Result>(_ body: (borrowing ReadTransaction) throws -> Result) throws -> Result {
         let transaction = try beginRead()
         defer { mdb_txn_abort(transaction) }
-        return try body(ReadTransaction(handle: transaction))
+        return try body(ReadTransaction(handle: transaction, map: map))
     }
 
     /// Lends a write transaction, waiting for its turn; commits when `body` returns, changes nothing when it throws.
     ///
     /// - Throws: `LMDBError`, and what `body` throws.
     package func write<Result>(_ body: (borrowing WriteTransaction) throws -> Result) throws -> Result {
-        var transaction: OpaquePointer?
-        try check(mdb_txn_begin(handle, nil, 0, &transaction), "begin in \(path)")
-        guard let transaction else { throw LMDBError(code: .panic, operation: "begin in \(path)") }
+        let transaction = try beginWrite()
         let result: Result
         do {
-            result = try body(WriteTransaction(handle: transaction))
+            result = try body(WriteTransaction(handle: transaction, map: map))
         } catch {
             mdb_txn_abort(transaction)
             throw error
@@ -172,8 +165,12 @@ package final class Environment: @unchecked Sendable {
     private static let fullDiskBytes: UInt = 1 << 20
 
     /// Commits a write transaction, which is over then in any case.
-    func commit(_ transaction: OpaquePointer?) throws(LMDBError) {
-        var code = mdb_txn_commit(transaction)
+    func commit(_ transaction: OpaquePointer) throws(LMDBError) {
+        var wasLeft: Int32 = 0
+        var code = shoal_lmdb_txn_commit(transaction, &wasLeft)
+        if wasLeft != 0 { isReadOnly.store(true, ordering: .releasing) }
+        // A damaged page number led to a place that no file has.
+        if code == EINVAL { code = MDB_CORRUPTED }
         // LMDB says so of a write that was cut short, whatever the reason.
         if code == EIO, let free = freeDiskBytes, free < Self.fullDiskBytes { code = ENOSPC }
         try check(code, "commit in \(path)")
@@ -182,6 +179,16 @@ package final class Environment: @unchecked Sendable {
     private var freeDiskBytes: UInt? {
         var status = statvfs()
         return statvfs(path, &status) == 0 ? UInt(status.f_bavail) * UInt(status.f_frsize) : nil
+    }
+
+    func beginWrite() throws(LMDBError) -> OpaquePointer {
+        guard !isReadOnly.load(ordering: .acquiring) else {
+            throw LMDBError(code: .corrupted, operation: "begin in \(path), which is only read")
+        }
+        var transaction: OpaquePointer?
+        try check(mdb_txn_begin(handle, nil, 0, &transaction), "begin in \(path)")
+        guard let transaction else { throw LMDBError(code: .panic, operation: "begin in \(path)") }
+        return transaction
     }
 
     func beginRead() throws(LMDBError) -> OpaquePointer {
@@ -225,12 +232,6 @@ package final class Environment: @unchecked Sendable {
     }
 }
 
-/// A named table of an environment.
-package struct Table: Sendable {
-    let id: UInt32
-    package let name: String
-}
-
 /// A read transaction that outlives a closure: it pins the pages of one state of an environment until it is released.
 /// Values read through it may be used by any thread as long as it lives; reading itself is one thread's at a time.
 package final class PinnedRead: @unchecked Sendable {
@@ -246,6 +247,6 @@ package final class PinnedRead: @unchecked Sendable {
     deinit { mdb_txn_abort(handle) }
 
     package func read<Result>(_ body: (borrowing ReadTransaction) throws -> Result) rethrows -> Result {
-        try body(ReadTransaction(handle: handle))
+        try body(ReadTransaction(handle: handle, map: environment.map))
     }
 }

@@ -15,6 +15,8 @@ package struct LMDBError: Error, Sendable, Equatable, CustomStringConvertible {
         package static let versionMismatch = Code(rawValue: MDB_VERSION_MISMATCH)
         package static let panic = Code(rawValue: MDB_PANIC)
         package static let mapFull = Code(rawValue: MDB_MAP_FULL)
+        package static let cursorFull = Code(rawValue: MDB_CURSOR_FULL)
+        package static let incompatible = Code(rawValue: MDB_INCOMPATIBLE)
         package static let readersFull = Code(rawValue: MDB_READERS_FULL)
         /// `ENOSPC`
         package static let noSpace = Code(rawValue: 28)
@@ -29,9 +31,10 @@ package struct LMDBError: Error, Sendable, Equatable, CustomStringConvertible {
         "\(operation): \(String(cString: mdb_strerror(code.rawValue)))"
     }
 
-    /// Whether the data on disk is not what LMDB wrote.
+    /// Whether the data on disk is not what LMDB wrote. Pages that lead back to themselves fill the stack of a cursor; a
+    /// table whose flags are damaged is of another kind than the one that is opened.
     package var isCorruption: Bool {
-        [.corrupted, .pageNotFound, .invalidFile, .versionMismatch].contains(code)
+        [.corrupted, .pageNotFound, .invalidFile, .versionMismatch, .cursorFull, .incompatible].contains(code)
     }
 
     /// Whether the disk or the map has no room left.

@@ -31,6 +31,11 @@ enum Sealed {
         return contents
     }
 
+    /// What stands for a key that is no number.
+    static func number(of key: UnsafeRawBufferPointer) -> UInt64 { Format.checksum(key) }
+
+    static func number(of key: [UInt8]) -> UInt64 { key.withUnsafeBytes { number(of: $0) } }
+
     private static func checksum(_ bytes: UnsafeRawBufferPointer, _ number: UInt64) -> UInt64 {
         // An odd factor: different numbers give different masks.
         Format.checksum(bytes) ^ number &* 0x9E37_79B9_7F4A_7C15

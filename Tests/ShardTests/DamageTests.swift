@@ -18,6 +18,7 @@ import Testing
         Target(environment: "points", table: "meta"), Target(environment: "points", table: "points"),
         Target(environment: "points", table: "payloads"), Target(environment: "points", table: "log"),
         Target(environment: "points", table: "vectors"), Target(environment: "points", table: "deletions"),
+        Target(environment: "points", table: "postings"), Target(environment: "points", table: "numbers"),
         Target(environment: "index", table: "meta"), Target(environment: "index", table: "blocks"),
     ]
 
@@ -30,6 +31,8 @@ import Testing
         let records: [Record]
         do {
             let shard = try fixture.open()
+            let index = PayloadIndexConfig(path: PayloadPath("n"), kind: .integer)
+            try await shard.setPayloadIndexes([index])
             try await shard.upsert((0..<Self.rows).map { point($0, generator.vector(16), payload: #"{"n":\#($0)}"#) })
             try await shard.delete((0..<100).map { .number($0) })
             #expect(try await eventually { shard.unindexedRows == 0 })

@@ -1,12 +1,12 @@
 internal import DataModel
 internal import LMDB
 
-/// A block as an LMDB value: padding that starts with the checksum of the rows, then the rows.
+/// A block as an LMDB value: padding that starts with the checksum of the rows and the key, then the rows.
 enum BlockValue {
     static func put(
         _ rows: UnsafeRawBufferPointer, at key: [UInt8], in table: Table, _ transaction: borrowing WriteTransaction
     ) throws {
-        let sum = Format.checksum(rows)
+        let sum = checksum(rows, at: key)
         try transaction.reserve(Format.blockPadding + rows.count, at: key, in: table) { value in
             let padding = UnsafeMutableRawBufferPointer(rebasing: value[..<Format.blockPadding])
             padding.initializeMemory(as: UInt8.self, repeating: 0)
@@ -23,10 +23,14 @@ enum BlockValue {
         return base + Format.blockPadding
     }
 
-    /// Whether the rows are those that were written.
-    static func isSound(_ value: UnsafeRawBufferPointer) -> Bool {
+    /// Whether the rows are those that were written at the key.
+    static func isSound(_ value: UnsafeRawBufferPointer, at key: [UInt8]) -> Bool {
         guard value.count >= Format.blockPadding else { return false }
         let sum = UInt64(littleEndian: value.loadUnaligned(as: UInt64.self))
-        return sum == Format.checksum(UnsafeRawBufferPointer(rebasing: value[Format.blockPadding...]))
+        return sum == checksum(UnsafeRawBufferPointer(rebasing: value[Format.blockPadding...]), at: key)
+    }
+
+    private static func checksum(_ rows: UnsafeRawBufferPointer, at key: [UInt8]) -> UInt64 {
+        Format.checksum(rows) ^ Sealed.number(of: key)
     }
 }

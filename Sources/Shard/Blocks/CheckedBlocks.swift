@@ -28,7 +28,7 @@ struct CheckedBlocks: Sendable {
         guard let value = try transaction.get(key, in: store.vectors) else {
             throw ShardError.corrupted(reason: "vector block \(block) of space \(space) is missing")
         }
-        guard BlockValue.isSound(value) else {
+        guard BlockValue.isSound(value, at: key) else {
             throw ShardError.corrupted(reason: "the checksum of vector block \(block) of space \(space) does not match")
         }
         marks.setWord(1, of: block)

@@ -9,9 +9,9 @@ struct IndexStore: Sendable {
     private let meta: Table
     let blocks: Table
 
-    init(folder: String, options: ShardOptions) throws {
+    init(folder: String, options: ShardOptions, isReadOnly: Bool = false) throws {
         environment = try Environment.open(
-            folder, options: .init(mapSizeBytes: options.indexMapBytes, syncsCommits: true))
+            folder, options: .init(mapSizeBytes: options.indexMapBytes, syncsCommits: true, isReadOnly: isReadOnly))
         let tables = try environment.openTables(Format.IndexTable.all)
         (meta, blocks) = (tables[0], tables[1])
     }
@@ -22,8 +22,15 @@ struct IndexStore: Sendable {
     }
 
     private func storedGraph(_ space: Int, _ transaction: borrowing ReadTransaction) throws -> StoredGraph? {
-        guard let bytes = try transaction.get(Self.metaKey(space), in: meta) else { return nil }
-        return try StoredGraph(decoding: try Sealed.contents(of: bytes, "the state of graph \(space)"))
+        guard let bytes = try transaction.get(Self.metaKey(space), in: meta) else {
+            // A checkpoint stores the graphs of all spaces.
+            guard try transaction.count(of: meta) == 0, try transaction.count(of: blocks) == 0 else {
+                throw ShardError.corrupted(reason: "the state of graph \(space) is missing")
+            }
+            return nil
+        }
+        return try StoredGraph(
+            decoding: try Sealed.contents(of: bytes, at: UInt64(space), "the state of graph \(space)"))
     }
 
     /// Publishes the stored blocks of a space's graph, without reading them, and restores its state.
@@ -64,7 +71,8 @@ struct IndexStore: Sendable {
                     try BlockValue.put(rows, at: key, in: blocks, transaction)
                 }
                 let stored = StoredGraph(state: change.state, codebook: change.codebook)
-                try transaction.put(Sealed.bytes(stored.encoded()), at: Self.metaKey(change.space), in: meta)
+                let sealed = Sealed.bytes(stored.encoded(), at: UInt64(change.space))
+                try transaction.put(sealed, at: Self.metaKey(change.space), in: meta)
             }
             for (space, table) in recall.enumerated() {
                 guard let table else { continue }

@@ -69,8 +69,7 @@ extension Compaction {
     ) throws -> Bool {
         if deleted.contains(where: { !$0.contains(slot) }) { return true }
         let key = PointLocation.key(of: try PayloadRow(value, slot: slot).id, virtualShards: source.schema.virtualShards)
-        guard let location = try transaction.get(key, in: source.store.points) else { return false }
-        return try PointLocation(location).slot == slot
+        return try source.store.location(of: key, transaction)?.slot == slot
     }
 
     private func copyPoints(_ slots: [UInt32], _ transaction: borrowing ReadTransaction) throws {
@@ -81,12 +80,12 @@ extension Compaction {
                 try target.store.environment.write { writing in
                     var count = 0
                     while let (key, value) = entry, count < Self.pointsPerBatch {
-                        var location = try PointLocation(value)
+                        var location = try PointLocation(value, at: key)
                         guard Int(location.slot) < slots.count, slots[Int(location.slot)] != .max else {
                             throw ShardError.corrupted(reason: "`points` names row \(location.slot), which is not live")
                         }
                         location.slot = slots[Int(location.slot)]
-                        let bytes = location.bytes
+                        let bytes = location.bytes(at: key)
                         try bytes.withUnsafeBytes {
                             try writing.put($0, at: key, in: target.store.points, appends: true)
                         }

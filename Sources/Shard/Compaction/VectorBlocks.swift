@@ -34,7 +34,7 @@ struct VectorBlocks {
     private func stored(block: Int, _ transaction: borrowing ReadTransaction) throws -> [UnsafeRawPointer] {
         try source.vectors.map { rows in
             let key = Format.vectorBlockKey(space: rows.space, block: block)
-            guard let value = try transaction.get(key, in: source.store.vectors), BlockValue.isSound(value) else {
+            guard let value = try transaction.get(key, in: source.store.vectors), BlockValue.isSound(value, at: key) else {
                 throw ShardError.corrupted(reason: "vector block \(block) of space \(rows.space) is damaged or missing")
             }
             return try BlockValue.rows(of: value, byteCount: rows.column.blockBytes)

@@ -71,15 +71,16 @@ struct PayloadIndexBuild {
         var prefix: [UInt8] = []
         prefix.append(bigEndian: number)
         var count = 0
-        try transaction.withCursor(in: store.postings) { cursor in
-            var entry = try cursor.seek(prefix)
-            while count < Self.deletionsPerStep, let (key, _) = entry, key.starts(with: prefix) {
-                try cursor.deleteCurrent()
-                count += 1
-                entry = try cursor.next()
+        for table in [store.postings, store.numbers] {
+            try transaction.withCursor(in: table) { cursor in
+                var entry = try cursor.seek(prefix)
+                while count < Self.deletionsPerStep, let (key, _) = entry, key.starts(with: prefix) {
+                    try cursor.deleteCurrent()
+                    count += 1
+                    entry = try cursor.next()
+                }
             }
         }
-        count += try transaction.deleteValues(at: number, limit: Self.deletionsPerStep - count, from: store.numbers)
         return count < Self.deletionsPerStep
     }
 }

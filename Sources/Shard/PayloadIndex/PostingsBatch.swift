@@ -4,19 +4,9 @@ internal import LMDB
 /// What the writes of one transaction add to the payload indexes: gathered in memory, so that each container is read and
 /// written once.
 struct PostingsBatch {
-    /// A value of an index that keeps pairs, and the row that has it.
-    private struct Pair: Comparable {
-        let index: UInt16
-        let bits: UInt64
-        let slot: UInt32
-
-        static func < (lhs: Pair, rhs: Pair) -> Bool {
-            (lhs.index, lhs.bits, lhs.slot) < (rhs.index, rhs.bits, rhs.slot)
-        }
-    }
-
     private var slots: [PostingKey: [UInt32]] = [:]
-    private var pairs: [Pair] = []
+    /// By index.
+    private var pairs: [UInt16: [NumberPair]] = [:]
 
     var isEmpty: Bool { slots.isEmpty && pairs.isEmpty }
 
@@ -26,7 +16,7 @@ struct PostingsBatch {
     }
 
     mutating func insert(_ slot: UInt32, bits: UInt64, index: UInt16) {
-        pairs.append(Pair(index: index, bits: bits, slot: slot))
+        pairs[index, default: []].append(NumberPair(bits: bits, slot: slot))
     }
 
     /// In the order of keys, so that LMDB goes through its pages once.
@@ -40,10 +30,8 @@ struct PostingsBatch {
                 first = end
             }
         }
-        for pair in pairs.sorted() {
-            try NumberPair.bytes(bits: pair.bits, slot: pair.slot).withUnsafeBytes { bytes in
-                try transaction.put(bytes, at: pair.index, in: store.numbers)
-            }
+        for (index, pairs) in pairs.sorted(by: { $0.key < $1.key }) {
+            try NumbersWriter(store: store, index: index).add(pairs.sorted()[...], transaction)
         }
     }
 
@@ -57,9 +45,8 @@ struct PostingsBatch {
             if values.last != value { values.append(value) }
         }
         var container = Container(ascending: values)
-        if let old = try transaction.get(key, in: store.postings) {
-            container = try ContainerValue(old).container.union(container)
-        }
-        try transaction.put(ContainerValue.bytes(container), at: key, in: store.postings)
+        if let old = try store.posting(at: key, transaction) { container = old.container.union(container) }
+        let value = Sealed.bytes(ContainerValue.bytes(container), at: Sealed.number(of: key))
+        try transaction.put(value, at: key, in: store.postings)
     }
 }

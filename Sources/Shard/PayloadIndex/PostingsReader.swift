@@ -8,14 +8,21 @@ struct PostingsReader {
     /// Rows from here on came later than the view of the search. Most are left out here, all of them by the view.
     let slotLimit: UInt32
 
-    private func insert(
-        _ key: PostingKey, into builder: inout RowBitmap.Builder, _ transaction: borrowing ReadTransaction
+    /// Calls `body` with each container of the value, in order, until it returns false. The entries around them are checked
+    /// too: one of the value's that got another key is there, or near.
+    private func forEachContainer(
+        of key: PostingKey, _ transaction: borrowing ReadTransaction, _ body: (ContainerValue, UInt16) -> Bool
     ) throws {
         try transaction.withCursor(in: store.postings) { cursor in
-            var entry = try cursor.seek(key.key(chunk: 0))
-            while let (bytes, value) = entry, let chunk = key.chunk(ofKey: bytes) {
-                guard UInt32(chunk) << 16 < slotLimit else { break }
-                builder.insert(try ContainerValue(value), chunk: chunk)
+            let first = key.key(chunk: 0)
+            var entry = try cursor.seek(first)
+            if let before = try entry == nil ? cursor.last() : cursor.previous() {
+                _ = try PointStore.container(before)
+                entry = try cursor.next()
+            }
+            while let found = entry {
+                let container = try PointStore.container(found)
+                guard let chunk = key.chunk(ofKey: found.key), body(container, chunk) else { return }
                 entry = try cursor.next()
             }
         }
@@ -24,7 +31,13 @@ struct PostingsReader {
     /// The rows that have any of the values.
     func rows(of keys: [PostingKey], _ transaction: borrowing ReadTransaction) throws -> RowBitmap {
         var builder = RowBitmap.Builder()
-        for key in keys { try insert(key, into: &builder, transaction) }
+        for key in keys {
+            try forEachContainer(of: key, transaction) { container, chunk in
+                guard UInt32(chunk) << 16 < slotLimit else { return false }
+                builder.insert(container, chunk: chunk)
+                return true
+            }
+        }
         return builder.finished()
     }
 
@@ -34,31 +47,47 @@ struct PostingsReader {
 
     /// The number of rows, dead ones included, by the headers of their containers.
     func count(_ rows: PostingKey.Rows, _ transaction: borrowing ReadTransaction) throws -> Int {
-        let key = PostingKey(index: index, rows: rows)
         var count = 0
-        try transaction.withCursor(in: store.postings) { cursor in
-            var entry = try cursor.seek(key.key(chunk: 0))
-            while let (bytes, value) = entry, key.chunk(ofKey: bytes) != nil {
-                count += try ContainerValue(value).count
+        try forEachContainer(of: PostingKey(index: index, rows: rows), transaction) { container, _ in
+            count += container.count
+            return true
+        }
+        return count
+    }
+
+    /// Calls `body` with each chunk of pairs that may have some with bits in the range, and with the indices of those.
+    /// The chunks around them are checked too.
+    private func forEachChunk(
+        in range: ClosedRange<UInt64>, _ transaction: borrowing ReadTransaction, _ body: (NumberChunk, Range<Int>) -> Void
+    ) throws {
+        try transaction.withCursor(in: store.numbers) { cursor in
+            var entry = try cursor.seek(
+                NumberChunk.key(index: index, first: NumberPair(bits: range.lowerBound, slot: 0)))
+            // The pairs may begin within the chunk before.
+            if let before = try entry == nil ? cursor.last() : cursor.previous() { entry = before }
+            while let (key, value) = entry {
+                let chunk = try NumberChunk(key, value)
+                if chunk.index == index {
+                    let end = chunk.firstIndex(above: range.upperBound)
+                    body(chunk, min(chunk.firstIndex(notBelow: range.lowerBound), end)..<end)
+                    if end < chunk.count { return }
+                } else if chunk.index > index {
+                    return
+                }
                 entry = try cursor.next()
             }
         }
-        return count
     }
 
     /// Calls `body` with each pair of bits and slot whose bits are in the range, in order.
     func forEachPair(
         in range: ClosedRange<UInt64>, _ transaction: borrowing ReadTransaction, _ body: (UInt64, UInt32) -> Void
     ) throws {
-        let lower = NumberPair.bytes(bits: range.lowerBound, slot: 0)
-        try transaction.forEachRun(at: index, from: lower, in: store.numbers) { run in
-            let pairs = try NumberPair.Run(run)
-            let end = pairs.firstIndex(above: range.upperBound)
-            for index in pairs.firstIndex(notBelow: range.lowerBound)..<end {
-                let slot = pairs.slot(at: index)
-                if slot < slotLimit { body(pairs.bits(at: index), slot) }
+        try forEachChunk(in: range, transaction) { chunk, indices in
+            for index in indices {
+                let slot = chunk.slot(at: index)
+                if slot < slotLimit { body(chunk.bits(at: index), slot) }
             }
-            return end == pairs.count
         }
     }
 
@@ -68,18 +97,37 @@ struct PostingsReader {
     func rows(in range: ClosedRange<UInt64>, _ transaction: borrowing ReadTransaction) throws -> RowBitmap {
         let chunks = (Int(slotLimit) + Container.rows - 1) / Container.rows
         var words = [UInt64](repeating: 0, count: chunks * Container.wordCount)
-        let lower = NumberPair.bytes(bits: range.lowerBound, slot: 0)
         try words.withUnsafeMutableBufferPointer { words in
-            try transaction.forEachRun(at: index, from: lower, in: store.numbers) { run in
-                let pairs = try NumberPair.Run(run)
-                let end = pairs.firstIndex(above: range.upperBound)
-                for index in pairs.firstIndex(notBelow: range.lowerBound)..<end {
-                    let slot = pairs.slot(at: index)
+            try forEachChunk(in: range, transaction) { chunk, indices in
+                for index in indices {
+                    let slot = chunk.slot(at: index)
                     if slot < slotLimit { words[Int(slot >> 6)] |= 1 << UInt64(slot & 63) }
                 }
-                return end == pairs.count
             }
         }
         return RowBitmap(words: words)
+    }
+}
+
+extension PointStore {
+    /// - Throws: `corrupted` when the entry of `postings` is not what was written.
+    static func container(_ entry: Cursor.Entry) throws -> ContainerValue {
+        try ContainerValue(
+            try Sealed.contents(of: entry.value, at: Sealed.number(of: entry.key), "an entry of `postings`"))
+    }
+
+    /// The container at a key of `postings`, or nil.
+    ///
+    /// - Throws: `corrupted` too when it is not certain that there is none.
+    func posting(at key: [UInt8], _ transaction: borrowing WriteTransaction) throws -> ContainerValue? {
+        if let value = try transaction.get(key, in: postings) {
+            return try key.withUnsafeBytes { try Self.container((key: $0, value: value)) }
+        }
+        try transaction.withNeighbours(of: key, in: postings) { before, after in
+            for entry in [before, after] {
+                if let entry { _ = try Self.container(entry) }
+            }
+        }
+        return nil
     }
 }

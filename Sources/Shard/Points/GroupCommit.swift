@@ -90,8 +90,8 @@ struct GroupCommit {
             throw ShardError.outOfSpace(reason: "a physical shard holds at most \(Limits.rowsPerShard) rows")
         }
         let key = PointLocation.key(of: point.id, virtualShards: schema.virtualShards)
-        if let old = try transaction.get(key, in: store.points) {
-            markDeleted(try PointLocation(old).slot)
+        if let old = try store.location(of: key, transaction) {
+            markDeleted(old.slot)
         } else {
             state.pointCount += 1
         }
@@ -104,7 +104,8 @@ struct GroupCommit {
         }
         let row = PayloadRow.bytes(id: point.id, version: version, spaces: spaces, payload: point.payload, slot: slot)
         try transaction.put(row, at: slot, in: store.payloads, appends: true)
-        try transaction.put(PointLocation(slot: slot, version: version).bytes, at: key, in: store.points)
+        let location = PointLocation(slot: slot, version: version)
+        try transaction.put(key.withUnsafeBytes { location.bytes(at: $0) }, at: key, in: store.points)
         try point.payload.json.withUnsafeBytes { try indexer.add($0, slot: slot) }
         try finishRow(transaction)
     }
@@ -122,8 +123,8 @@ struct GroupCommit {
 
     private mutating func delete(_ id: PointID, _ transaction: borrowing WriteTransaction) throws {
         let key = PointLocation.key(of: id, virtualShards: schema.virtualShards)
-        guard let old = try transaction.get(key, in: store.points) else { return }
-        markDeleted(try PointLocation(old).slot)
+        guard let old = try store.location(of: key, transaction) else { return }
+        markDeleted(old.slot)
         try transaction.delete(key, from: store.points)
         state.pointCount -= 1
     }
@@ -167,8 +168,8 @@ struct GroupCommit {
             }
         }
         try indexer.batch.write(to: store, transaction)
-        try transaction.put(Sealed.bytes(state.encoded()), at: Format.MetaKey.state, in: store.meta)
-        if epochsChanged { try transaction.put(epochs.encoded(), at: Format.MetaKey.epochs, in: store.meta) }
+        try store.save(state, transaction)
+        if epochsChanged { try store.save(epochs, transaction) }
     }
 }
 

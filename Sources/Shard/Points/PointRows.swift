@@ -12,24 +12,28 @@ struct PointLocation {
         self.version = version
     }
 
-    /// slot (4), sequence (8), checksum of both (4).
-    var bytes: [UInt8] {
+    /// slot (4), sequence (8), checksum of both and of the key (4).
+    func bytes(at key: UnsafeRawBufferPointer) -> [UInt8] {
         var writer = BinaryWriter(capacity: Self.byteCount)
         writer.write(slot)
         writer.write(version.rawValue)
-        let sum = writer.bytes.withUnsafeBytes { Format.checksum($0) }
-        writer.write(UInt32(truncatingIfNeeded: sum))
+        let sum = writer.bytes.withUnsafeBytes { Self.checksum($0, at: key) }
+        writer.write(sum)
         return writer.bytes
     }
 
-    init(_ bytes: UnsafeRawBufferPointer) throws {
+    init(_ bytes: UnsafeRawBufferPointer, at key: UnsafeRawBufferPointer) throws {
         var reader = BinaryReader(bytes)
         slot = try reader.readInteger()
         version = SequenceNumber(try reader.readInteger())
-        let sum = Format.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<12]))
-        guard try reader.readInteger(as: UInt32.self) == UInt32(truncatingIfNeeded: sum) else {
+        let sum = Self.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<12]), at: key)
+        guard try reader.readInteger(as: UInt32.self) == sum else {
             throw ShardError.corrupted(reason: "the checksum of an entry of `points` does not match")
         }
+    }
+
+    private static func checksum(_ bytes: UnsafeRawBufferPointer, at key: UnsafeRawBufferPointer) -> UInt32 {
+        UInt32(truncatingIfNeeded: Format.checksum(bytes) ^ Format.checksum(key))
     }
 
     /// The key of a point: virtual shard (2, big-endian), then the id's key bytes.

@@ -1,5 +1,4 @@
 internal import DataModel
-internal import Foundation
 internal import LMDB
 
 /// The environment `points`, the truth of a shard: its tables and how it is opened.
@@ -12,47 +11,37 @@ struct PointStore: Sendable {
     let vectors: Table
     let deletions: Table
     let postings: Table
-    let numbers: PairTable
+    let numbers: Table
     private let payloadAddresses: PayloadAddresses
 
-    init(folder: String, options: ShardOptions) throws {
+    /// - Parameter isReadOnly: the folder stays as it is; nobody else may have it open.
+    init(folder: String, options: ShardOptions, isReadOnly: Bool = false) throws {
         environment = try Environment.open(
             folder,
-            options: .init(mapSizeBytes: options.pointsMapBytes, syncsCommits: options.durability == .commit))
+            options: .init(
+                mapSizeBytes: options.pointsMapBytes, syncsCommits: options.durability == .commit,
+                isReadOnly: isReadOnly))
         let tables = try environment.openTables(Format.PointsTable.all)
         (meta, points, payloads) = (tables[0], tables[1], tables[2])
-        (log, vectors, deletions, postings) = (tables[3], tables[4], tables[5], tables[6])
-        numbers = try environment.openPairTable(Format.PointsTable.numbers, width: NumberPair.byteCount)
+        (log, vectors, deletions, postings, numbers) = (tables[3], tables[4], tables[5], tables[6], tables[7])
         payloadAddresses = try PayloadAddresses(maximumRows: Limits.rowsPerShard)
     }
 
-    /// - Throws: `corrupted` when there is none that can be read.
-    func loadSchema() throws -> ShardSchema {
-        let stored = try environment.read { transaction in
-            try transaction.get(Format.MetaKey.schema, in: meta).map { Data($0) }
+    /// Where the point with the key is, or nil.
+    ///
+    /// - Throws: `corrupted` too when it is not certain that there is none.
+    func location(
+        of key: [UInt8], _ transaction: borrowing some Transaction & ~Copyable
+    ) throws -> PointLocation? {
+        if let value = try transaction.get(key, in: points) {
+            return try key.withUnsafeBytes { try PointLocation(value, at: $0) }
         }
-        guard let stored, let schema = try? JSONDecoder().decode(ShardSchema.self, from: stored) else {
-            throw ShardError.corrupted(reason: "\(environment.path) has no schema that can be read")
-        }
-        return schema
-    }
-
-    /// Checks the stored schema against `schema`, or stores it in a new shard.
-    func checkSchema(_ schema: ShardSchema) throws {
-        let stored = try environment.read { transaction in
-            try transaction.get(Format.MetaKey.schema, in: meta).map { Data($0) }
-        }
-        if let stored {
-            guard try JSONDecoder().decode(ShardSchema.self, from: stored) == schema else {
-                throw ShardError.storage(reason: "\(environment.path) holds points of another schema")
+        try transaction.withNeighbours(of: key, in: points) { before, after in
+            for entry in [before, after] {
+                if let entry { _ = try PointLocation(entry.value, at: entry.key) }
             }
-            return
         }
-        let bytes = Array(try JSONEncoder().encode(schema))
-        try environment.write { transaction in
-            try transaction.put(bytes, at: Format.MetaKey.schema, in: meta)
-            try transaction.put(Sealed.bytes(PointsState().encoded()), at: Format.MetaKey.state, in: meta)
-        }
+        return nil
     }
 
     /// The entry of `payloads` of a slot below `slotCount`, which the transaction sees all of.
@@ -66,26 +55,6 @@ struct PointStore: Sendable {
         }
         payloadAddresses.note(entry, at: slot, slotCount: slotCount)
         return try PayloadRow(entry, slot: slot)
-    }
-
-    func loadState(_ transaction: borrowing ReadTransaction) throws -> PointsState {
-        guard let bytes = try transaction.get(Format.MetaKey.state, in: meta) else {
-            throw ShardError.corrupted(reason: "\(environment.path) has no state")
-        }
-        return try PointsState(decoding: try Sealed.contents(of: bytes, "the state in `meta`"))
-    }
-
-    func loadEpochs(_ transaction: borrowing ReadTransaction) throws -> EpochHistory {
-        try transaction.get(Format.MetaKey.epochs, in: meta).map { try EpochHistory(decoding: $0) } ?? EpochHistory()
-    }
-
-    func loadPayloadIndexes(_ transaction: borrowing some Transaction & ~Copyable) throws -> PayloadIndexCatalog {
-        let bytes = try transaction.get(Format.MetaKey.payloadIndexes, in: meta)
-        return try bytes.map { try PayloadIndexCatalog(decoding: $0) } ?? PayloadIndexCatalog()
-    }
-
-    func save(_ catalog: PayloadIndexCatalog, _ transaction: borrowing WriteTransaction) throws {
-        try transaction.put(catalog.encoded(), at: Format.MetaKey.payloadIndexes, in: meta)
     }
 
     /// The deletions of one space.
@@ -115,8 +84,18 @@ struct PointStore: Sendable {
                 chunks[index] = chunk
                 entry = try cursor.next()
             }
+            // What ends the chunks must not be one of them under a damaged key.
+            if let (key, sealed) = entry { try Self.checkDeletionChunk(key, sealed) }
         }
         return DeletedSet(chunks: chunks, count: count)
+    }
+
+    private static func checkDeletionChunk(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws {
+        guard key.count == 6 else { throw ShardError.corrupted(reason: "a key of `deletions` is no chunk's") }
+        let space = Int(UInt16(bigEndian: key.loadUnaligned(as: UInt16.self)))
+        let chunk = Int(UInt32(bigEndian: key.loadUnaligned(fromByteOffset: 2, as: UInt32.self)))
+        _ = try Sealed.contents(
+            of: value, at: DeletedSet.number(space: space, chunk: chunk), "deletion chunk \(chunk) of space \(space)")
     }
 
     /// The log's entries from `first` on, until `body` returns false.

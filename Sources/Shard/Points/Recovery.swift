@@ -36,8 +36,8 @@ struct Recovery {
         var live = RowBitmap.Builder()
         try transaction.withCursor(in: store.points) { cursor in
             var entry = try cursor.first()
-            while let (_, value) = entry {
-                let slot = try PointLocation(value).slot
+            while let (key, value) = entry {
+                let slot = try PointLocation(value, at: key).slot
                 guard slot < state.slotCount else {
                     throw ShardError.corrupted(reason: "a point is in row \(slot) of \(state.slotCount)")
                 }

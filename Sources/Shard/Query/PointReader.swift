@@ -18,8 +18,7 @@ struct PointReader {
         try store.environment.read { transaction in
             try request.ids.compactMap { id in
                 let key = PointLocation.key(of: id, virtualShards: shard.schema.virtualShards)
-                guard let value = try transaction.get(key, in: store.points) else { return nil }
-                let slot = try PointLocation(value).slot
+                guard let slot = try store.location(of: key, transaction)?.slot else { return nil }
                 return try record(
                     try row(of: id, at: slot, transaction), slot: slot, withPayload: request.withPayload,
                     withVectors: request.withVectors, transaction)
@@ -134,7 +133,7 @@ struct PointReader {
     private func entry(_ entry: Cursor.Entry?) throws -> Head? {
         guard let entry else { return nil }
         let (shard, id) = try PointLocation.parts(ofKey: entry.key, virtualShards: self.shard.schema.virtualShards)
-        return Head(shard: shard, id: id, slot: try PointLocation(entry.value).slot)
+        return Head(shard: shard, id: id, slot: try PointLocation(entry.value, at: entry.key).slot)
     }
 
     private func row(
@@ -144,6 +143,10 @@ struct PointReader {
         let row = try row(at: slot, transaction)
         guard row.id == id else {
             throw ShardError.corrupted(reason: "point \(id) is said to be in row \(slot), which is point \(row.id)")
+        }
+        // An entry of a page that LMDB has freed leads there.
+        guard !view.dead.contains(slot) else {
+            throw ShardError.corrupted(reason: "point \(id) is said to be in row \(slot), which is dead")
         }
         return row
     }

@@ -56,7 +56,9 @@ extension Shard {
             })
         let report = try storing {
             do {
-                return try verification.run()
+                var report = VerificationReport()
+                try verification.run(&report)
+                return report
             } catch is CancellationError {
                 throw ShardError.notServing(reason: "the shard is closed")
             }
@@ -74,19 +76,28 @@ extension Shard {
         beginCompaction()
     }
 
-    /// Verifies a shard that is not open in any process, as it is: nothing is repaired.
+    /// Verifies a shard that is not open in any process, as it is: nothing in its folder changes.
     ///
-    /// - Throws: `corrupted` when its files cannot be opened at all, `storage` when there are none.
+    /// - Throws: `storage` when there is none. Files that cannot be opened are in the report.
     package static func verify(folder: String) throws(ShardError) -> VerificationReport {
         try storing {
             guard let files = GenerationFiles.current(in: folder) else {
                 throw ShardError.storage(reason: "there is no shard in \(folder)")
             }
             let options = ShardOptions()
-            let store = try PointStore(folder: files.points, options: options)
-            let schema = try store.loadSchema()
-            let index = try IndexStore(folder: files.index, options: options)
-            return try ShardVerification(store: store, index: index, schema: schema, pace: { _ in }).run()
+            var report = VerificationReport()
+            var opened: (store: PointStore, schema: ShardSchema)?
+            report.noting("points") { _ in
+                let store = try PointStore(folder: files.points, options: options, isReadOnly: true)
+                opened = (store, try store.loadSchema())
+            }
+            var index: IndexStore?
+            report.noting("index") { _ in
+                index = try IndexStore(folder: files.index, options: options, isReadOnly: true)
+            }
+            guard let (store, schema) = opened else { return report }
+            try ShardVerification(store: store, index: index, schema: schema, pace: { _ in }).run(&report)
+            return report
         }
     }
 }

@@ -6,25 +6,26 @@ internal import LMDB
 /// counts.
 struct ShardVerification {
     let store: PointStore
-    let index: IndexStore
+    /// Nil when it cannot be opened.
+    let index: IndexStore?
     let schema: ShardSchema
     /// Called with the bytes of each block that was read; a scrubber holds itself back here, and throws to stop.
     let pace: (Int) throws -> Void
 
-    func run() throws -> VerificationReport {
-        var report = VerificationReport()
+    func run(_ report: inout VerificationReport) throws {
         let points = try PinnedRead(store.environment)
         try points.read { transaction in
             var state: PointsState?
             report.noting("meta") { _ in state = try store.loadState(transaction) }
             guard let state else { return }
             report.noting("meta") { _ in _ = try store.loadEpochs(transaction) }
+            report.noting("meta") { _ in _ = try store.loadPayloadIndexes(transaction) }
             try verifyRows(state, &report, transaction)
             try verifyLog(state, &report, transaction)
             try verifyVectors(state, &report, transaction)
+            try verifyPayloadIndexes(&report, transaction)
         }
-        try verifyIndex(&report)
-        return report
+        if let index { try verify(index, &report) }
     }
 
     // MARK: - Points and their rows
@@ -42,7 +43,7 @@ struct ShardVerification {
         try walk(store.points, "points", &report, transaction) { key, value, report in
             report.points += 1
             let (_, id) = try PointLocation.parts(ofKey: key, virtualShards: schema.virtualShards)
-            let location = try PointLocation(value)
+            let location = try PointLocation(value, at: key)
             guard location.slot < state.slotCount else {
                 throw ShardError.corrupted(reason: "point \(id) is in row \(location.slot) of \(state.slotCount)")
             }
@@ -117,21 +118,23 @@ struct ShardVerification {
                 report.vectorBlocks += 1
                 let name = "vectors: block \(block) of space \(number)"
                 report.noting(name) { _ in
-                    let value = try transaction.get(Format.vectorBlockKey(space: number, block: block), in: store.vectors)
-                    try check(value, byteCount: bytes)
+                    let key = Format.vectorBlockKey(space: number, block: block)
+                    try check(try transaction.get(key, in: store.vectors), at: key, byteCount: bytes)
                 }
                 try pace(bytes)
             }
         }
     }
 
-    private func check(_ value: UnsafeRawBufferPointer?, byteCount: Int) throws {
+    private func check(_ value: UnsafeRawBufferPointer?, at key: [UInt8], byteCount: Int) throws {
         guard let value else { throw ShardError.corrupted(reason: "it is missing") }
         _ = try BlockValue.rows(of: value, byteCount: byteCount)
-        guard BlockValue.isSound(value) else { throw ShardError.corrupted(reason: "the checksum does not match") }
+        guard BlockValue.isSound(value, at: key) else {
+            throw ShardError.corrupted(reason: "the checksum does not match")
+        }
     }
 
-    private func verifyIndex(_ report: inout VerificationReport) throws {
+    private func verify(_ index: IndexStore, _ report: inout VerificationReport) throws {
         let pinned = try PinnedRead(index.environment)
         try pinned.read { transaction in
             for space in schema.spaces.indices {
@@ -139,12 +142,32 @@ struct ShardVerification {
             }
             try walk(index.blocks, "index blocks", &report, transaction) { key, value, report in
                 report.indexBlocks += 1
-                guard BlockValue.isSound(value) else {
+                guard BlockValue.isSound(value, at: [UInt8](copying: key)) else {
                     let name = key.map { String($0, radix: 16) }.joined(separator: " ")
                     throw ShardError.corrupted(reason: "the checksum of block \(name) does not match")
                 }
                 try pace(value.count)
             }
+        }
+    }
+
+    // MARK: - Payload indexes
+
+    private func verifyPayloadIndexes(
+        _ report: inout VerificationReport, _ transaction: borrowing ReadTransaction
+    ) throws {
+        try walk(store.postings, "postings", &report, transaction) { key, value, report in
+            report.indexEntries += 1
+            _ = try PointStore.container((key: key, value: value))
+        }
+        var last: (index: UInt16, pair: NumberPair)?
+        try walk(store.numbers, "numbers", &report, transaction) { key, value, report in
+            report.indexEntries += 1
+            let chunk = try NumberChunk(key, value)
+            if let last, last.index == chunk.index, last.pair >= chunk.first {
+                throw ShardError.corrupted(reason: "chunks of index \(chunk.index) overlap")
+            }
+            chunk.pairs.last.map { last = (chunk.index, $0) }
         }
     }
 
@@ -160,8 +183,14 @@ struct ShardVerification {
         do {
             try transaction.withCursor(in: table) { cursor in
                 var entry = try cursor.first()
+                var former: [UInt8] = []
                 while let (key, value) = entry {
                     count += 1
+                    if count > 1, !former.lexicographicallyPrecedes(key) {
+                        report.note("\(name): the keys of entries \(count - 1) and \(count) are not in order")
+                    }
+                    former.removeAll(keepingCapacity: true)
+                    former.append(contentsOf: key)
                     do {
                         try body(key, value, &report)
                     } catch is CancellationError {

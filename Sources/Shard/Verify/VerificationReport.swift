@@ -10,6 +10,8 @@ package struct VerificationReport: Sendable, Equatable {
     package var vectorBlocks: UInt64 = 0
     package var indexBlocks: UInt64 = 0
     package var logEntries: UInt64 = 0
+    /// Of payload indexes.
+    package var indexEntries: UInt64 = 0
     /// In words that name the table, and the key or block.
     package private(set) var findings: [String] = []
     /// The same of `index`, which can be made anew.
@@ -23,8 +25,9 @@ package struct VerificationReport: Sendable, Equatable {
     }
 
     package var summary: String {
-        "\(points) points, \(rows) rows, \(vectorBlocks) vector blocks, \(logEntries) log entries, \(indexBlocks) index "
-            + "blocks: " + (isSound ? "sound" : "\(UInt64(findings.count + indexFindings.count) + unnamedFindings) damaged")
+        "\(points) points, \(rows) rows, \(vectorBlocks) vector blocks, \(logEntries) log entries, "
+            + "\(indexEntries) entries of payload indexes, \(indexBlocks) index blocks: "
+            + (isSound ? "sound" : "\(UInt64(findings.count + indexFindings.count) + unnamedFindings) damaged")
     }
 
     package init() {}

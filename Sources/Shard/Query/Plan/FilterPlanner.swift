@@ -74,8 +74,7 @@ struct FilterPlanner {
         var builder = RowBitmap.Builder()
         for id in ids {
             let key = PointLocation.key(of: id, virtualShards: schema.virtualShards)
-            guard let value = try transaction.get(key, in: store.points) else { continue }
-            builder.insert(try PointLocation(value).slot)
+            if let location = try store.location(of: key, transaction) { builder.insert(location.slot) }
         }
         return builder.finished()
     }
