@@ -37,6 +37,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -58,7 +59,14 @@ let package = Package(
         target("LMDB", ["CLMDB"]),
         target("VectorIndex", ["CKernels", "DataModel"]),
         target("Shard", ["DataModel", "LMDB", "VectorIndex", "CXXHash", "CSimdJSON", logging]),
-        target("Cluster", ["DataModel", "LMDB", "CLMDB", logging]),
+        target(
+            "Cluster",
+            [
+                "DataModel", "LMDB", "CLMDB", logging,
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ] + nio),
         target("RPC", ["DataModel", "CXXHash", logging] + nio),
         target("Coordinator", ["DataModel", "Cluster", "RPC", logging, metrics]),
         target(

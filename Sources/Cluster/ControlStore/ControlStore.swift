@@ -138,7 +138,12 @@ package protocol ControlStore: Sendable {
     /// longer.
     func changes(_ prefix: String, after revision: Revision) async throws(ControlStoreError) -> WatchUpdate
 
-    /// The store's present revision: cheap enough to ask before each answer to a client.
+    /// Whether `latestRevision` costs so little that each answer to a client is checked against the newest records.
+    /// Else nodes answer by the records as a watch brought them last, and who changes a record waits until all know it
+    /// (`ClusterState.isKnown`).
+    var latestRevisionIsCheap: Bool { get }
+
+    /// The store's present revision.
     func latestRevision() async throws(ControlStoreError) -> Revision
 
     /// Grants a lease that runs out `ttl` after the last `keepAlive`, and at once when this process dies, where the
@@ -158,8 +163,9 @@ package protocol ControlStore: Sendable {
 }
 
 package enum ControlLimits {
-    /// etcd refuses transactions of more than 128 operations by default.
-    package static let transactionOperations = 128
+    /// etcd refuses transactions of more than 128 operations by default, and one is for the token by which the store
+    /// recognises a transaction that it sent twice.
+    package static let transactionOperations = 127
 }
 
 extension ControlStore {

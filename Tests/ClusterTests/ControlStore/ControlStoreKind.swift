@@ -6,6 +6,10 @@ import Testing
 /// The implementations that the conformance tests run on.
 enum ControlStoreKind: CaseIterable, CustomTestStringConvertible {
     case lmdb
+    case etcd
+
+    /// Without etcd on this machine only LMDB, except where everything must be tested.
+    static var allCases: [ControlStoreKind] { EtcdMembers.areTested ? [.lmdb, .etcd] : [.lmdb] }
 
     var testDescription: String { "\(self)" }
 }
@@ -14,11 +18,12 @@ enum ControlStoreKind: CaseIterable, CustomTestStringConvertible {
 final class ControlStoreFixture: Sendable {
     private let kind: ControlStoreKind
     let folder: String
+    private let name = UUID().uuidString
 
     init(_ kind: ControlStoreKind) throws {
         self.kind = kind
-        folder = NSTemporaryDirectory() + "control-" + UUID().uuidString
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        folder = NSTemporaryDirectory() + "control-" + name
+        if kind == .lmdb { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) }
     }
 
     deinit { try? FileManager.default.removeItem(atPath: folder) }
@@ -26,6 +31,8 @@ final class ControlStoreFixture: Sendable {
     func client() throws -> any ControlStore {
         switch kind {
         case .lmdb: try LMDBControlStore.open(folder: folder, logger: quiet)
+        // One server for all tests, each below a prefix of its own.
+        case .etcd: try EtcdMembers.shared.get().client(prefix: "/\(name)/")
         }
     }
 }

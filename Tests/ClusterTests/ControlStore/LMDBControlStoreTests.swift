@@ -59,13 +59,15 @@ import Testing
         // Transactions of many keys fill the log quickly.
         for round in 0..<40 {
             _ = try await store.transaction(
-                guards: [], mutations: (0..<128).map { .put(key: "k/\($0)", value: [UInt8(round)]) })
+                guards: [],
+                mutations: (0..<ControlLimits.transactionOperations).map { .put(key: "k/\($0)", value: [UInt8(round)]) }
+            )
         }
         var updates: [WatchUpdate] = []
         for await update in store.watch("", after: start) { updates.append(update) }
         #expect(updates == [.compacted])
         let (entries, revision) = try await store.list("")
-        #expect(entries.count == 129)
+        #expect(entries.count == ControlLimits.transactionOperations + 1)
         guard case .changed([], upTo: revision) = try await store.changes("", after: revision) else {
             Issue.record("a fresh list is current")
             return

@@ -117,6 +117,8 @@ package final class LMDBControlStore: ControlStore {
     }
 
     /// No lock and no system call.
+    package var latestRevisionIsCheap: Bool { true }
+
     package func latestRevision() async throws(ControlStoreError) -> Revision {
         try checkOpen()
         return Revision(environment.lastTransactionID)
