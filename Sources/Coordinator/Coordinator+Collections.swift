@@ -23,10 +23,10 @@ extension Coordinator {
         }
         do {
             try await waitUntilServing(id, name: name, deadline: deadline)
-            try await setState(.ready, of: id, name: name, from: .creating)
+            try await setState(.ready, of: id, name: name, from: .creating, deadline: deadline)
         } catch {
             // What is half made must not keep the name.
-            try? await setState(.deleting, of: id, name: name, from: .creating)
+            try? await setState(.deleting, of: id, name: name, from: .creating, deadline: deadline)
             throw error
         }
         logger.info("Created collection \(name)", metadata: ["collection": "\(id)"])
@@ -101,7 +101,7 @@ extension Coordinator {
     package func deleteCollection(_ name: String, deadline: Deadline) async throws(DatabaseError) -> Bool {
         let state = try await freshState()
         guard let collection = state.collection(name)?.value, collection.state != .deleting else { return false }
-        try await setState(.deleting, of: collection.id, name: name, from: collection.state)
+        try await setState(.deleting, of: collection.id, name: name, from: collection.state, deadline: deadline)
         // The controller takes out the shards, then the name.
         let gone = await cache.wait(deadline: deadline) { $0.collection(name)?.value.id != collection.id }
         guard gone != nil else {
@@ -112,7 +112,8 @@ extension Coordinator {
     }
 
     func setState(
-        _ target: CollectionRecord.State, of id: CollectionID, name: String, from: CollectionRecord.State
+        _ target: CollectionRecord.State, of id: CollectionID, name: String, from: CollectionRecord.State,
+        deadline: Deadline
     ) async throws(DatabaseError) {
         while true {
             let state = try await freshState()
@@ -125,11 +126,7 @@ extension Coordinator {
             let outcome = try await transact(
                 guards: [ControlGuard(key: key, expected: stored.revision)],
                 mutations: [.put(key: key, value: record.encoded)])
-            if case .committed = outcome {
-                // Whoever asks this node next finds what was just written.
-                _ = try await freshState()
-                return
-            }
+            if case .committed(let revision) = outcome { return try await spread(revision, deadline: deadline) }
         }
     }
 

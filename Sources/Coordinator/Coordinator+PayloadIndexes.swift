@@ -64,11 +64,7 @@ extension Coordinator {
             let outcome = try await transact(
                 guards: [ControlGuard(key: key, expected: stored.revision)],
                 mutations: [.put(key: key, value: record.encoded)])
-            if case .committed = outcome {
-                // Whoever asks this node next finds what was just written.
-                _ = try await freshState()
-                return
-            }
+            if case .committed(let revision) = outcome { return try await spread(revision, deadline: deadline) }
             guard await backoff.pause(until: deadline) else {
                 throw .deadlineExceeded(reason: "collection \(name): its record is changed all the time")
             }

@@ -49,7 +49,7 @@ extension Coordinator {
                 throw DatabaseError(failure, collection: collection, shard: shard.number)
             }
             metrics.countRetriedRead()
-            state = try await freshState()
+            state = try await stateForAnswers()
         }
     }
 

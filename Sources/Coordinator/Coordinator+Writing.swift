@@ -99,7 +99,7 @@ extension Coordinator {
                 throw DatabaseError(failure, collection: collection, shard: shard.number)
             }
             metrics.countRetriedWrite()
-            state = try await freshState()
+            state = try await stateForAnswers()
         }
     }
 

@@ -12,6 +12,9 @@ package final class Coordinator: Database {
     /// hundred milliseconds, so what does not answer in this time will not.
     static let readPatience: Duration = .seconds(5)
 
+    /// The others learn of a change in milliseconds, unless they hang.
+    private static let spreadPatience: Duration = .seconds(2)
+
     let node: NodeID
     let cache: ClusterStateCache
     let router: any ShardRouter
@@ -25,7 +28,8 @@ package final class Coordinator: Database {
     /// - Parameters:
     ///   - node: this node.
     ///   - cache: loaded, and kept current by its owner.
-    ///   - queryExecutor: where queries run: on the threads that search, one needs no other thread for a shard of this node.
+    ///   - queryExecutor: where queries run: on the threads that search, one needs no other thread for a shard of this
+    ///     node.
     ///   - readiness: why this node cannot take requests now; nil when it can.
     package init(
         node: NodeID, cache: ClusterStateCache, router: any ShardRouter,
@@ -52,9 +56,34 @@ package final class Coordinator: Database {
         }
     }
 
+    /// The state to route by: what is wrong in one that lags behind the replicas notice.
+    func stateForAnswers() async throws(DatabaseError) -> ClusterState {
+        do {
+            return try await cache.stateForAnswers()
+        } catch {
+            throw .unavailable(reason: error.description)
+        }
+    }
+
+    /// Waits until whoever asks any node next finds what was just written. Where nodes ask the store before each
+    /// answer, only this one has to catch up. A node that does not say so in time is not waited for.
+    func spread(_ revision: Revision, deadline: Deadline) async throws(DatabaseError) {
+        if cache.store.latestRevisionIsCheap {
+            _ = try await freshState()
+        } else {
+            _ = await cache.wait(deadline: min(deadline, .after(Self.spreadPatience))) { state in
+                state.revision >= revision && state.isKnown(revision)
+            }
+        }
+    }
+
     /// The shards of a collection that takes requests.
     func routing(of name: String) async throws(DatabaseError) -> RoutingTable {
-        let state = try await freshState()
+        // A node whose state may be old, and which nobody waits for, sends nobody anywhere.
+        if !cache.store.latestRevisionIsCheap, let reason = readiness() { throw .unavailable(reason: reason) }
+        var state = try await stateForAnswers()
+        // A state that lags behind may not know it yet.
+        if state.collection(name)?.value.state != .ready { state = try await freshState() }
         guard let table = state.routing(of: name) else { throw .collectionNotFound(name) }
         switch table.collection.value.state {
         case .ready: return table

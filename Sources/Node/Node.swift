@@ -122,7 +122,7 @@ package final class Node: Service {
             let keeper = LeaseKeeper(
                 record: NodeRecord(
                     id: options.id, httpAddress: options.httpAddress, rpcHost: options.rpcHost, rpcPort: port),
-                lease: lease, ttl: options.leaseTTL, store: store, logger: logger)
+                lease: lease, ttl: options.leaseTTL, cache: cache, former: FormerProcess(folder), logger: logger)
             try await keeper.join()
             let coordinator = Coordinator(
                 node: options.id, cache: cache,
@@ -130,11 +130,13 @@ package final class Node: Service {
                 queryExecutor: runtime.searchExecutor, logger: logger,
                 readiness: { lease.holds ? nil : "the node holds no lease" })
             let controller = ControllerLoop(node: options.id, cache: cache, keeper: keeper, logger: logger)
+            let reporter = KnowledgeReporter(node: options.id, cache: cache, keeper: keeper, logger: logger)
             let state = Running(
                 lock: lock, cache: cache, keeper: keeper, replicas: replicas, server: server, peers: pool,
                 runtime: runtime, coordinator: coordinator, snapshots: library(folder, coordinator), rpcPort: port,
                 tasks: [
                     Task { await keeper.run() }, Task { await replicas.run() }, Task { await controller.run() },
+                    Task { await reporter.run() },
                 ],
                 follower: Task { await cache.run() })
             running.withLock { $0 = state }
@@ -149,6 +151,7 @@ package final class Node: Service {
 
     /// - Returns: the cluster's id.
     private func checkFolder(_ folder: DataFolder) async throws(NodeError) -> String {
+        try await StoreMigration.refuse(store)
         let known = try DataFolderIdentity.read(folder)
         let cluster: String
         do throws(ControlStoreError) {
@@ -239,7 +242,7 @@ package final class Node: Service {
     /// Passes each primary's role to an in-sync replica elsewhere, so that writers notice nothing.
     private func handOver(_ state: Running) async {
         let node = options.id
-        guard let current = try? await state.cache.refreshIfStale() else { return }
+        guard state.keeper.lease.holds, let current = try? await state.cache.refreshIfStale() else { return }
         var asked: Set<ShardID> = []
         for shard in current.allShards where shard.value.primary == node {
             guard let target = shard.value.inSync.first(where: { $0 != node && current.isLive($0) }) else { continue }

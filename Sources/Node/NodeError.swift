@@ -6,13 +6,15 @@ package enum NodeError: Error, Sendable, Equatable, CustomStringConvertible {
     case controlStore(reason: String)
     /// The RPC address cannot be bound.
     case address(reason: String)
+    /// The cluster's records were moved to another control store.
+    case storeIsLeft(reason: String)
     /// Another process runs this node.
     case alreadyRunning(reason: String)
 
     package var description: String {
         switch self {
         case .foreignDataFolder(let reason), .dataFolder(let reason), .controlStore(let reason), .address(let reason),
-            .alreadyRunning(let reason):
+            .storeIsLeft(let reason), .alreadyRunning(let reason):
             reason
         }
     }

@@ -4,8 +4,10 @@ package import DataModel
 package enum ControlKey {
     package static let cluster = "cluster"
     package static let controller = "controller"
+    package static let migration = "migration"
     package static let nodes = "nodes/"
     package static let live = "live/"
+    package static let known = "known/"
     package static let collections = "collections/"
     package static let shards = "shards/"
     package static let operations = "operations/"
@@ -13,6 +15,7 @@ package enum ControlKey {
 
     package static func node(_ id: NodeID) -> String { nodes + "\(id)" }
     package static func live(_ id: NodeID) -> String { live + "\(id)" }
+    package static func known(_ id: NodeID) -> String { known + "\(id)" }
     package static func collection(_ name: String) -> String { collections + name }
     package static func shards(of collection: CollectionID) -> String { shards + "\(collection)/" }
     package static func shard(_ id: ShardID) -> String { shards + "\(id.collection)/\(id.number)" }
@@ -27,6 +30,7 @@ extension ControlKey {
         case controller
         case node(NodeID)
         case live(NodeID)
+        case known(NodeID)
         case collection(String)
         case shard(ShardID)
         case operation(String)
@@ -49,6 +53,9 @@ extension ControlKey {
             case ControlKey.live[...]:
                 guard let id = UInt32(rest) else { return nil }
                 self = .live(NodeID(id))
+            case ControlKey.known[...]:
+                guard let id = UInt32(rest) else { return nil }
+                self = .known(NodeID(id))
             case ControlKey.collections[...]: self = .collection(String(rest))
             case ControlKey.shards[...]:
                 let parts = rest.split(separator: "/", omittingEmptySubsequences: false)

@@ -83,6 +83,33 @@ package struct NodeLiveness: ControlRecord {
     }
 }
 
+/// `known/<id>`, attached to the node's lease: the node answers by records as they are at this revision, or later.
+/// Written only where nodes do not ask the store before each answer.
+package struct KnownRevision: ControlRecord {
+    package var revision: UInt64
+
+    package init(_ revision: Revision) { self.revision = revision.rawValue }
+}
+
+/// `migration`: no node starts on this store while it exists.
+package struct MigrationRecord: ControlRecord {
+    package enum State: String, Sendable, Codable {
+        /// Everything was, or is being, copied to the other store: this one is out of date.
+        case left
+        /// The copy is not complete yet.
+        case arriving
+    }
+
+    package var state: State
+    /// What the other store is, for an operator.
+    package var other: String
+
+    package init(state: State, other: String) {
+        self.state = state
+        self.other = other
+    }
+}
+
 /// `controller`, attached to the lease of the node that holds the role.
 package struct ControllerRecord: ControlRecord {
     package var node: NodeID

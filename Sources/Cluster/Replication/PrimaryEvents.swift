@@ -44,6 +44,9 @@ package enum PrimaryEvent: Sendable {
     /// The compare-and-swap did not succeed, or it is unknown whether it did. After a conflict give the record as read
     /// anew with `recordChanged` first.
     case swapFailed(reason: String)
+    /// No node answers by a record of the shard that is older than this revision (`ClusterState.isKnown`), but for
+    /// those that are in sync.
+    case recordKnown(Revision)
     /// The nodes that hold their lease.
     case liveNodesChanged(Set<NodeID>)
     /// Time passes; about every 50 ms.

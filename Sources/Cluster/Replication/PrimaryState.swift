@@ -6,6 +6,9 @@ package import DataModel
 /// - A write is acknowledged when it is durable here and on every replica of the *acknowledging set*: the in-sync
 ///   backups, those that are about to be, and those that may be in sync although we do not know it yet.
 /// - A backup leaves the set only after the control store says that it is no longer in sync.
+/// - Where replicas answer by records that may be old (`answersAreChecked` is false), one that left the in-sync set may
+///   go on answering until it knows. So after a change that may have removed one, nothing is acknowledged until all
+///   know.
 /// - A replica that catches up joins the set first. When it has all that was committed at that moment, it holds every
 ///   write that was ever acknowledged, and is written down as in sync.
 package struct PrimaryState: Sendable {
@@ -20,6 +23,9 @@ package struct PrimaryState: Sendable {
 
     let writeConsistencyFactor: Int
     let options: ReplicationOptions
+    /// The revision of the record that all nodes must know before anything is acknowledged; nil when they do.
+    package private(set) var unsettled: Revision?
+    private let answersAreChecked: Bool
     private(set) var liveNodes: Set<NodeID>
     /// Every replica of the record but ours.
     var backups: [NodeID: Backup] = [:]
@@ -32,11 +38,15 @@ package struct PrimaryState: Sendable {
     /// set until a newer record tells.
     private var perhapsInSync: Set<NodeID> = []
 
+    /// - Parameter answersAreChecked: whether replicas compare their record with the newest before each answer.
     package init(
         node: NodeID, record: Stored<ShardRecord>, position: LogPosition, writeConsistencyFactor: Int,
-        liveNodes: Set<NodeID>, options: ReplicationOptions = ReplicationOptions()
+        liveNodes: Set<NodeID>, options: ReplicationOptions = ReplicationOptions(), answersAreChecked: Bool = true
     ) {
         precondition(record.value.primary == node)
+        // Who was in sync before is not in the record.
+        unsettled = answersAreChecked ? nil : record.revision
+        self.answersAreChecked = answersAreChecked
         self.node = node
         self.record = record
         committed = position
@@ -95,6 +105,8 @@ package struct PrimaryState: Sendable {
             isSwapping = false
             swapRetryAt = now + options.minimumRetryDelay
             actions.append(.refreshRecord)
+        case .recordKnown(let revision):
+            if let awaited = unsettled, awaited <= revision { unsettled = nil }
         case .liveNodesChanged(let nodes):
             for node in nodes.subtracting(liveNodes) { backups[node]?.retryAtOnce(now: now) }
             liveNodes = nodes
@@ -162,6 +174,7 @@ package struct PrimaryState: Sendable {
     private mutating func changed(_ new: Stored<ShardRecord>?, now: Duration) -> [PrimaryAction] {
         guard let new else { return stepDown("the shard is gone") }
         guard new.revision > record.revision else { return [] }
+        if !answersAreChecked && Self.mayHaveRemoved(from: record.value, to: new.value) { unsettled = new.revision }
         record = new
         isSwapping = false
         swapRetryAt = .zero
@@ -169,6 +182,12 @@ package struct PrimaryState: Sendable {
         if new.value.primary != node { return stepDown("node \(new.value.primary) is the primary") }
         adoptReplicas(now: now)
         return []
+    }
+
+    /// Whether some replica was in sync in the old record, or in one between the two, and is not in the new one. Each
+    /// change of the in-sync set raises the epoch by at least one.
+    private static func mayHaveRemoved(from old: ShardRecord, to new: ShardRecord) -> Bool {
+        new.epoch.rawValue > old.epoch.rawValue + 1 || !Set(old.inSync).isSubset(of: new.inSync)
     }
 
     private mutating func stepDown(_ reason: String) -> [PrimaryAction] {
@@ -217,7 +236,7 @@ package struct PrimaryState: Sendable {
         for (node, backup) in backups where mustAcknowledge(node) {
             through = min(through, backup.acked?.sequence ?? .zero)
         }
-        guard through > acknowledged else { return [] }
+        guard through > acknowledged, unsettled == nil else { return [] }
         acknowledged = through
         let inSync = record.value.inSync.count
         return inSync >= writeConsistencyFactor

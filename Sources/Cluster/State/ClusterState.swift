@@ -8,6 +8,10 @@ package struct ClusterState: Sendable {
     package private(set) var nodes: [NodeID: Stored<NodeRecord>] = [:]
     /// The nodes that hold their lease.
     package private(set) var live: [NodeID: Stored<NodeLiveness>] = [:]
+    /// The revision whose records each node surely answers by, where nodes say so.
+    package private(set) var known: [NodeID: Revision] = [:]
+    /// The last change of a collection's or a shard's record.
+    package private(set) var newestMapChange: Revision = .zero
     package private(set) var controller: Stored<ControllerRecord>?
     package private(set) var collections: [String: Stored<CollectionRecord>] = [:]
     package private(set) var shards: [CollectionID: [ShardNumber: Stored<ShardRecord>]] = [:]
@@ -25,7 +29,10 @@ package struct ClusterState: Sendable {
     package init(entries: [ControlEntry], revision: Revision) {
         self.revision = revision
         var touched: Set<CollectionID> = []
-        for entry in entries { put(entry, touched: &touched) }
+        for entry in entries {
+            noteChange(of: entry.key, entry.modRevision)
+            put(entry, touched: &touched)
+        }
         rebuildRouting(of: touched)
     }
 
@@ -60,6 +67,19 @@ package struct ClusterState: Sendable {
 
     package var liveNodes: Set<NodeID> { Set(live.keys) }
 
+    /// Whether no node answers by records that are older than `revision`: each has said that it knows them, or has lost
+    /// the lease under which it might not have known them. A node reads the state anew after it took a lease and before
+    /// it answers, so one that took its lease later knows them too.
+    ///
+    /// - Parameter exempt: nodes that may answer by older ones.
+    /// - Precondition: the state is not older than `revision`.
+    package func isKnown(_ revision: Revision, exempt: [NodeID] = []) -> Bool {
+        precondition(self.revision >= revision, "an old state cannot tell")
+        return live.allSatisfy { node, liveness in
+            exempt.contains(node) || liveness.revision > revision || known[node].map { $0 >= revision } ?? false
+        }
+    }
+
     /// The operations that are not over, oldest first.
     package var openOperations: [Stored<OperationRecord>] {
         operations.values.filter { !$0.value.state.isFinal }
@@ -74,11 +94,17 @@ package struct ClusterState: Sendable {
     package mutating func apply(_ events: [ControlEvent], upTo revision: Revision) {
         var touched: Set<CollectionID> = []
         for event in events where event.revision > self.revision {
+            noteChange(of: event.key, event.revision)
             remove(event.key, touched: &touched)
             if case .put(let entry) = event { put(entry, touched: &touched) }
         }
         self.revision = max(self.revision, revision)
         rebuildRouting(of: touched)
+    }
+
+    private mutating func noteChange(of key: String, _ revision: Revision) {
+        guard key.hasPrefix(ControlKey.shards) || key.hasPrefix(ControlKey.collections) else { return }
+        newestMapChange = max(newestMapChange, revision)
     }
 
     private mutating func put(_ entry: ControlEntry, touched: inout Set<CollectionID>) {
@@ -87,6 +113,9 @@ package struct ClusterState: Sendable {
         case .controller: controller = stored(entry)
         case .node(let id): nodes[id] = stored(entry)
         case .live(let id): live[id] = stored(entry)
+        case .known(let id):
+            let record: Stored<KnownRevision>? = stored(entry)
+            known[id] = record.map { Revision($0.value.revision) }
         case .collection(let name):
             guard let record: Stored<CollectionRecord> = stored(entry) else { return }
             collections[name] = record
@@ -111,6 +140,7 @@ package struct ClusterState: Sendable {
         case .controller: controller = nil
         case .node(let id): nodes[id] = nil
         case .live(let id): live[id] = nil
+        case .known(let id): known[id] = nil
         case .collection(let name):
             guard let old = collections.removeValue(forKey: name) else { return }
             // A recovery gives a collection another name: the order of the two changes does not matter.

@@ -8,6 +8,9 @@ package final class ClusterStateCache: Sendable {
         var state = ClusterState()
         var subscribers: [UInt64: AsyncStream<ClusterState>.Continuation] = [:]
         var nextSubscriber: UInt64 = 0
+        /// A reading of the whole state that has not begun, and the last one that has.
+        var nextReload: Task<Result<Void, ControlStoreError>, Never>?
+        var presentReload: Task<Result<Void, ControlStoreError>, Never>?
     }
 
     package let store: any ControlStore
@@ -57,9 +60,15 @@ package final class ClusterStateCache: Sendable {
         }
     }
 
+    /// The state by which clients are answered: the newest, where that is cheap to know; else as the watch brought it.
+    package func stateForAnswers() async throws(ControlStoreError) -> ClusterState {
+        store.latestRevisionIsCheap ? try await refreshIfStale() : current
+    }
+
     /// The state, made current if the store moved on: it holds everything that was committed before the call.
     @discardableResult
     package func refreshIfStale() async throws(ControlStoreError) -> ClusterState {
+        guard store.latestRevisionIsCheap else { return try await reload() }
         let state = current
         if try await store.latestRevision() <= state.revision { return state }
         switch try await store.changes("", after: state.revision) {
@@ -67,6 +76,30 @@ package final class ClusterStateCache: Sendable {
         case .compacted: try await load()
         case .failed(let error): throw error
         }
+        return current
+    }
+
+    /// Reads the whole state, once for all who ask before the reading begins.
+    private func reload() async throws(ControlStoreError) -> ClusterState {
+        let reading = guarded.withLock { guarded in
+            if let next = guarded.nextReload { return next }
+            let present = guarded.presentReload
+            let task = Task<Result<Void, ControlStoreError>, Never> {
+                _ = await present?.value
+                self.guarded.withLock { guarded in
+                    guarded.presentReload = guarded.nextReload
+                    guarded.nextReload = nil
+                }
+                do throws(ControlStoreError) {
+                    return .success(try await self.load())
+                } catch {
+                    return .failure(error)
+                }
+            }
+            guarded.nextReload = task
+            return task
+        }
+        try await reading.value.get()
         return current
     }
 

@@ -234,11 +234,7 @@ extension Coordinator {
                         .delete(key: ControlKey.collection(record.name)),
                         .put(key: ControlKey.collection(name), value: final.encoded),
                     ])
-                if case .committed = outcome {
-                    // Whoever asks this node next finds what was just written.
-                    _ = try await freshState()
-                    return
-                }
+                if case .committed(let revision) = outcome { return try await spread(revision, deadline: deadline) }
             }
             guard await backoff.pause(until: deadline) else {
                 throw .deadlineExceeded(reason: "collection \(name) is being created or deleted at the same time")
@@ -251,7 +247,8 @@ extension Coordinator {
     private func abandon(_ record: CollectionRecord) {
         Task {
             for _ in 0..<1_000 {
-                let isDone: Void? = try? await setState(.deleting, of: record.id, name: record.name, from: .creating)
+                let isDone: Void? = try? await setState(
+                    .deleting, of: record.id, name: record.name, from: .creating, deadline: .after(.seconds(5)))
                 if isDone != nil { return }
                 if cache.current.collection(record.id) == nil { return }
                 try? await Task.sleep(for: .seconds(1))

@@ -10,58 +10,99 @@ final class LeaseKeeper: Sendable {
     private static let keepAlivesPerLease = 6.0
     private static let retryDelay: Duration = .milliseconds(50)
 
+    /// Beyond the lease's time: what a control store may take to end a lease that is over.
+    private static let joinPatience: Duration = .seconds(3)
+
     let record: NodeRecord
     let lease: LeaseGuard
     private let ttl: Duration
-    private let store: any ControlStore
+    private let cache: ClusterStateCache
+    private let former: FormerProcess
     private let logger: Logger
     private let current = Mutex<LeaseID?>(nil)
 
-    init(record: NodeRecord, lease: LeaseGuard, ttl: Duration, store: any ControlStore, logger: Logger) {
+    private var store: any ControlStore { cache.store }
+
+    init(
+        record: NodeRecord, lease: LeaseGuard, ttl: Duration, cache: ClusterStateCache, former: FormerProcess,
+        logger: Logger
+    ) {
         self.record = record
         self.lease = lease
         self.ttl = ttl
-        self.store = store
+        self.cache = cache
+        self.former = former
         self.logger = logger
     }
 
     /// The lease that is held; nil between two.
     var id: LeaseID? { lease.holds ? current.withLock { $0 } : nil }
 
-    /// Takes a lease and announces the node under it.
+    /// Takes a lease, announces the node under it, and reads the state anew: from then on the node may answer.
     ///
-    /// A node that was killed and comes back at once finds its former announcement; it is waited out.
+    /// The former announcement of a node that was killed and comes back at once is taken back when its process is
+    /// surely gone, and waited out else.
     ///
-    /// - Throws: `NodeError.alreadyRunning` when it does not go away; `controlStore`.
+    /// - Throws: `NodeError.alreadyRunning` when it does not go away; `storeIsLeft`; `controlStore`.
     func join() async throws(NodeError) {
-        let patience = Deadline.after(ttl * 2)
-        do throws(ControlStoreError) {
-            while true {
-                let sentAt = ContinuousClock.now
-                let id = try await store.grantLease(ttl: ttl)
-                if try await announce(under: id) {
-                    current.withLock { $0 = id }
-                    lease.renewed(sentAt: sentAt, ttl: ttl)
-                    return
-                }
-                try await store.revoke(id)
-                if patience.isPast || Task.isCancelled { break }
-                try? await Task.sleep(for: Self.retryDelay)
-            }
-        } catch {
-            throw .controlStore(reason: error.description)
+        let patience = Deadline.after(ttl * 2 + Self.joinPatience)
+        while true {
+            if try await tryToJoin() { return }
+            if patience.isPast || Task.isCancelled { break }
+            try? await Task.sleep(for: Self.retryDelay)
         }
         throw .alreadyRunning(reason: "another process runs node \(record.id) of this cluster: stop it first")
     }
 
     /// - Returns: false when the node is announced already.
+    private func tryToJoin() async throws(NodeError) -> Bool {
+        do throws(ControlStoreError) {
+            if let announced = try await store.get(ControlKey.live(record.id)) {
+                try await endFormerLease(announced)
+                return false
+            }
+            let sentAt = ContinuousClock.now
+            let id = try await store.grantLease(ttl: ttl)
+            if try await announce(under: id) {
+                // Whoever waits until all nodes know a change does not wait for one that joined later.
+                try await cache.refreshIfStale()
+                current.withLock { $0 = id }
+                lease.renewed(sentAt: sentAt, ttl: ttl)
+                return true
+            }
+            try await store.revoke(id)
+        } catch {
+            throw .controlStore(reason: error.description)
+        }
+        try await StoreMigration.refuse(store)
+        return false
+    }
+
+    /// Ends the lease of the process that had our data folder before us.
+    private func endFormerLease(_ announced: ControlEntry) async throws(ControlStoreError) {
+        guard let lease = announced.lease, let incarnation = former.incarnation,
+            NodeLiveness(encoded: announced.value)?.incarnation == incarnation
+        else { return }
+        logger.info("The former process of this node is gone; its lease is ended")
+        try await store.revoke(lease)
+    }
+
+    /// - Returns: false when the node is announced already, or no node may start.
     private func announce(under id: LeaseID) async throws(ControlStoreError) -> Bool {
         let liveness = NodeLiveness(
             id: record.id, incarnation: .random(in: .min ... .max), pid: ProcessInfo.processInfo.processIdentifier,
             startedAt: Date().timeIntervalSince1970)
+        do {
+            try former.replace(by: liveness.incarnation)
+        } catch {
+            // Then the next process waits for our lease to run out.
+            logger.warning("The node's incarnation cannot be noted: \(error)")
+        }
         let key = ControlKey.live(record.id)
         let outcome = try await store.transaction(
-            guards: [ControlGuard(key: key, expected: nil)],
+            guards: [
+                ControlGuard(key: key, expected: nil), ControlGuard(key: ControlKey.migration, expected: nil),
+            ],
             mutations: [
                 .put(key: ControlKey.node(record.id), value: record.encoded),
                 .put(key: key, value: liveness.encoded, lease: id),
@@ -105,11 +146,10 @@ final class LeaseKeeper: Sendable {
 
     /// Ends the membership: the others see it at once.
     func leave() async {
+        // One that ran out because the store is away ends there by itself: nobody waits for the store now.
+        let id = id
         lease.lost()
-        let id = current.withLock { current in
-            defer { current = nil }
-            return current
-        }
+        current.withLock { $0 = nil }
         if let id { try? await store.revoke(id) }
     }
 }

@@ -32,7 +32,7 @@ extension LocalReplica: ShardService {
     }
 
     func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
-        try checkEpoch(context, try await servingRecord())
+        try checkEpoch(context, try await servingRecord(context))
         let shell = state.withLock { $0.shell }
         guard let shell, !shell.isOver else {
             _ = try shard()
@@ -42,7 +42,7 @@ extension LocalReplica: ShardService {
             try await shell.write(operation, deadline: context.deadline)
         }
         // The process may have been stopped in between, and another primary may have taken over since.
-        guard try await servingRecord().primary == node else { throw .notPrimary }
+        guard try await servingRecord(context).primary == node else { throw .notPrimary }
         return receipt
     }
 
@@ -78,9 +78,9 @@ extension LocalReplica: ShardService {
     func serving<Answer>(
         _ context: RequestContext, _ work: (Shard) async throws(ShardError) -> Answer
     ) async throws(ShardError) -> Answer {
-        try checkEpoch(context, try await servingRecord())
+        try checkEpoch(context, try await servingRecord(context))
         let answer = try await sound(work)
-        _ = try await servingRecord()
+        _ = try await servingRecord(context)
         return answer
     }
 
@@ -97,12 +97,16 @@ extension LocalReplica: ShardService {
         }
     }
 
-    /// The shard's record, by which this replica may answer.
+    /// The shard's record, by which this replica may answer: the newest, or no older than what the request's sender
+    /// knows and than what primaries wait for (`PrimaryState.unsettled`).
     ///
     /// - Throws: `notServing` without a lease or outside the in-sync set, `notHosted`.
-    private func servingRecord() async throws(ShardError) -> ShardRecord {
+    private func servingRecord(_ context: RequestContext) async throws(ShardError) -> ShardRecord {
         guard environment.lease.holds else { throw .notServing(reason: "node \(node) holds no lease") }
-        let current = try await environment.freshState()
+        var current = try await environment.stateForAnswers()
+        if current.shard(id).map({ $0.value.epoch < context.epoch }) ?? true {
+            current = try await environment.freshState()
+        }
         guard let record = current.shard(id)?.value, let replica = record.replica(on: node) else {
             throw .notHosted(id)
         }

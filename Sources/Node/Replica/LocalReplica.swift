@@ -15,6 +15,15 @@ struct ReplicaEnvironment: Sendable {
     let primary: PrimaryEnvironment
     let logger: Logger
 
+    /// See `ClusterStateCache.stateForAnswers`.
+    func stateForAnswers() async throws(ShardError) -> ClusterState {
+        do {
+            return try await cache.stateForAnswers()
+        } catch {
+            throw .notServing(reason: error.description)
+        }
+    }
+
     /// The state of the cluster, no older than the call.
     func freshState() async throws(ShardError) -> ClusterState {
         do {
@@ -226,6 +235,7 @@ final class LocalReplica: Sendable {
                 return state.liveNodes != live
             }
             if isNews { shell.liveNodesChanged(live) }
+            shell.settle(by: current)
         } else if record.value.primary == node {
             becomePrimary(record, live: live)
         }
@@ -246,13 +256,14 @@ final class LocalReplica: Sendable {
         guard let shell else { return }
         logger.info("Primary in epoch \(record.value.epoch) at sequence \(shell.shard.position.sequence)")
         shell.begin()
+        shell.settle(by: environment.cache.current)
     }
 
     /// Whether the replica has to follow the same state again: to be healed, or to have another try as primary.
     var isUnsettled: Bool {
         state.withLock { state in
             if case .damaged = state.phase { return true }
-            return state.hasDamagedFiles || state.shell?.isOver ?? false
+            return state.hasDamagedFiles || state.shell.map { $0.isOver || $0.awaitsKnowledge } ?? false
         }
     }
 

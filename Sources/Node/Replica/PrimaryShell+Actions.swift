@@ -59,8 +59,9 @@ extension PrimaryShell {
                 environment.logger.info(
                     "Shard \(id): epoch \(record.epoch), primary \(record.primary), in sync \(record.inSync)")
                 feed(.recordChanged(Stored(record, revision: revision)))
-                // Requests that are answered from now on are checked against the new record.
-                try await environment.cache.refreshIfStale()
+                settle(by: environment.cache.current)
+                // Requests that are answered from now on are checked against the new record, where that is cheap.
+                if environment.cache.store.latestRevisionIsCheap { try await environment.cache.refreshIfStale() }
             case .conflict:
                 await refreshRecord()
                 feed(.swapFailed(reason: "the record was changed by another node"))

@@ -56,7 +56,8 @@ final class PrimaryShell: Sendable {
                 machine: PrimaryState(
                     node: environment.node, record: record, position: shard.position,
                     writeConsistencyFactor: writeConsistencyFactor, liveNodes: liveNodes,
-                    options: environment.options)))
+                    options: environment.options,
+                    answersAreChecked: environment.cache.store.latestRevisionIsCheap)))
     }
 
     /// Begins to open the backups.
@@ -66,6 +67,8 @@ final class PrimaryShell: Sendable {
 
     var isOver: Bool { state.withLock { $0.machine.isOver } }
     var record: ShardRecord { state.withLock { $0.machine.record.value } }
+    /// Whether writes wait until every node knows the record.
+    var awaitsKnowledge: Bool { state.withLock { $0.machine.unsettled != nil } }
     var isIdle: Bool { state.withLock { $0.pending.isEmpty } }
 
     // MARK: - Writing
@@ -134,6 +137,17 @@ final class PrimaryShell: Sendable {
     func recordChanged(_ record: Stored<ShardRecord>?) { feed(.recordChanged(record)) }
 
     func liveNodesChanged(_ nodes: Set<NodeID>) { feed(.liveNodesChanged(nodes)) }
+
+    /// Looks whether every node knows the record that writes wait for.
+    func settle(by current: ClusterState) {
+        let known: Revision? = state.withLock { state in
+            guard let awaited = state.machine.unsettled, current.revision >= awaited,
+                current.isKnown(awaited, exempt: state.machine.record.value.inSync)
+            else { return nil }
+            return awaited
+        }
+        if let known { feed(.recordKnown(known)) }
+    }
 
     /// To be called about every 50 ms.
     func tick() {

@@ -48,6 +48,65 @@ import Testing
         return primary.handle(.localCommitted(position(sequence, epoch)), now: .zero)
     }
 
+    // MARK: - Records that replicas may not know yet
+
+    /// A primary whose replicas answer by records that may be old, and its backups are open.
+    private func unchecked(_ record: Stored<ShardRecord> = record()) -> PrimaryState {
+        var primary = PrimaryState(
+            node: NodeID(1), record: record, position: .start, writeConsistencyFactor: 1,
+            liveNodes: Set(Self.nodes), answersAreChecked: false)
+        _ = primary.start(now: .zero)
+        for node in [two, three] { _ = primary.handle(.backupOpened(node, state(0), epochHere: Epoch(0)), now: .zero) }
+        return primary
+    }
+
+    private func acknowledgements(_ actions: [PrimaryAction]) -> [PrimaryAction] {
+        actions.filter { if case .acknowledge = $0 { true } else { false } }
+    }
+
+    /// Who was in sync before, the record does not say: such a replica may still answer, without the write.
+    @Test func aNewPrimaryAcknowledgesNothingUntilItsRecordIsKnown() {
+        var primary = unchecked(Self.record([.inSync, .inSync, .catchingUp], epoch: 4, revision: 9))
+        var actions = write(&primary, 1, epoch: 4)
+        for node in [two, three] { actions += primary.handle(.backupAcked(node, state(1, 4)), now: .zero) }
+        actions += primary.handle(.recordKnown(Revision(8)), now: .zero)
+        #expect(acknowledgements(actions) == [])
+        #expect(
+            acknowledgements(primary.handle(.recordKnown(Revision(9)), now: .zero))
+                == [.acknowledge(through: SequenceNumber(1))])
+        #expect(primary.unsettled == nil)
+    }
+
+    @Test func aDemotedBackupMustKnowThatItIsBeforeAWriteIsAcknowledgedWithoutIt() {
+        var primary = unchecked()
+        _ = primary.handle(.recordKnown(Revision(1)), now: .zero)
+        _ = write(&primary, 1)
+        _ = primary.handle(.backupAcked(three, state(1)), now: .zero)
+        let demoted = Self.record([.inSync, .catchingUp, .inSync], epoch: 2, revision: 5)
+        #expect(acknowledgements(primary.handle(.recordChanged(demoted), now: .zero)) == [])
+        #expect(primary.unsettled == Revision(5))
+        #expect(
+            acknowledgements(primary.handle(.recordKnown(Revision(5)), now: .zero))
+                == [.acknowledge(through: SequenceNumber(1))])
+    }
+
+    @Test func aPromotionStopsNoAcknowledgement() {
+        var primary = unchecked(Self.record([.inSync, .inSync, .catchingUp]))
+        _ = primary.handle(.recordKnown(Revision(1)), now: .zero)
+        _ = primary.handle(.recordChanged(Self.record(epoch: 2, revision: 4)), now: .zero)
+        #expect(primary.unsettled == nil)
+    }
+
+    /// Between two records that the primary saw, one may have been promoted and demoted again.
+    @Test func missedRecordsCountAsIfOneHadBeenRemoved() {
+        var primary = unchecked()
+        _ = primary.handle(.recordKnown(Revision(1)), now: .zero)
+        _ = primary.handle(.recordChanged(Self.record(epoch: 3, revision: 6)), now: .zero)
+        #expect(primary.unsettled == Revision(6))
+    }
+
+    // MARK: - Writes
+
     @Test func aWriteIsAcknowledgedWhenEveryInSyncBackupHasIt() {
         var primary = started()
         #expect(write(&primary, 1) == [.send(two, after: .start), .send(three, after: .start)])

@@ -41,6 +41,34 @@ import Testing
         #expect(state.revision == revision)
     }
 
+    /// What a primary on etcd waits for: a node that may still answer by an older record is waited for, and no other.
+    @Test func aChangeIsKnownWhenEveryNodeThatHeldALeaseSaysSoOrLostIt() {
+        var world = World()
+        for node in 1...4 { world.join(NodeID(UInt32(node))) }
+        world.put("shards/c/0", Dummy())
+        let change = world.state.revision
+        #expect(world.state.newestMapChange == change)
+        #expect(world.listedState.newestMapChange == change)
+        let mustKnow: (Int) -> [NodeID] = { waiting in (1...4).filter { $0 != waiting }.map { NodeID(UInt32($0)) } }
+        for node in 1...4 { #expect(!world.state.isKnown(change, exempt: mustKnow(node))) }
+        // One says that it knows an older state, one this one, one is gone, and one came back later.
+        world.put(ControlKey.known(NodeID(1)), KnownRevision(Revision(change.rawValue - 1)))
+        world.put(ControlKey.known(NodeID(2)), KnownRevision(change))
+        world.fall(NodeID(3))
+        world.fall(NodeID(4))
+        world.rise(NodeID(4))
+        for state in [world.state, world.listedState] {
+            #expect(!state.isKnown(change, exempt: mustKnow(1)))
+            for node in 2...4 { #expect(state.isKnown(change, exempt: mustKnow(node))) }
+            #expect(!state.isKnown(change))
+            #expect(state.isKnown(change, exempt: [NodeID(1)]))
+        }
+        world.commit([.delete(key: ControlKey.known(NodeID(2)))])
+        #expect(!world.state.isKnown(change, exempt: [NodeID(1)]))
+    }
+
+    private struct Dummy: ControlRecord {}
+
     @Test func theCacheFollowsTheStoreAndARefreshSeesWhatWasCommittedBefore() async throws {
         let fixture = try ControlStoreFixture(.lmdb)
         let (writer, reader) = (try fixture.client(), try fixture.client())
@@ -63,7 +91,8 @@ import Testing
         await following.value
         for _ in 0..<40 {
             _ = try await writer.transaction(
-                guards: [], mutations: (0..<128).map { .put(key: "other/\($0)", value: []) })
+                guards: [],
+                mutations: (0..<ControlLimits.transactionOperations).map { .put(key: "other/\($0)", value: []) })
         }
         _ = try await writer.transaction(guards: [], mutations: [.delete(key: ControlKey.node(NodeID(1)))])
         #expect(try await cache.refreshIfStale().nodes.count == 10)
