@@ -1,4 +1,5 @@
 import Cluster
+import Foundation
 import HTTPAPI
 import Hummingbird
 import Logging
@@ -24,7 +25,15 @@ struct NodeAssembly {
         let registry = PrometheusRegistry()
         MetricsSystem.bootstrap(registry)
 
-        let store = try LMDBControlStore.open(folder: folder.control, logger: logger)
+        let store: any ControlStore
+        do {
+            store = try ControlStores.open(configuration, folder: folder, logger: logger)
+        } catch {
+            throw StartError(error.description)
+        }
+        if !FileManager.default.fileExists(atPath: folder.node(endpoints.id) + "/node.json") {
+            try await ControlStores.refuseForeignRecords(in: store, configuration, endpoints)
+        }
         let node = Node(options: options, store: store, logger: logger)
         try await node.start()
         let application = makeApplication(
@@ -85,7 +94,7 @@ extension NodeError {
     /// Whether only an operator can help, so that starting again is no use.
     var isForOperators: Bool {
         switch self {
-        case .foreignDataFolder, .address, .alreadyRunning: true
+        case .foreignDataFolder, .address, .storeIsLeft, .alreadyRunning: true
         case .dataFolder, .controlStore: false
         }
     }

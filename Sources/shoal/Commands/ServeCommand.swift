@@ -18,7 +18,8 @@ struct ServeCommand: AsyncParsableCommand {
             RPC on 127.0.0.1:6335. Logs go to standard error; Ctrl-C stops it in order.
 
             With --config and --node: that node of a cluster, as `shoal up` starts it. Its data is in \
-            node-<number> of the data folder, beside the control store that all nodes share.
+            node-<number> of the data folder, beside the control store that all nodes share; or that is etcd, when \
+            the configuration says so.
 
             Examples:
               shoal serve

@@ -24,7 +24,7 @@ struct Shoal: AsyncParsableCommand {
         version: version,
         subcommands: [
             ServeCommand.self, UpCommand.self, DownCommand.self, StatusCommand.self, ClusterCommand.self,
-            ShardCommand.self,
+            ShardCommand.self, ControlCommand.self,
         ])
 }
 

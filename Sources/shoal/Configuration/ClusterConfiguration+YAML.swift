@@ -31,6 +31,7 @@ extension ClusterConfiguration {
         source = Source(file: file, lines: [:])
         var root = try YAMLSection(file: file, path: "", line: nil, node: try Self.compose(yaml, file: file))
         try readCluster(&root)
+        try readControl(&root)
         try readServers(&root)
         try readStorage(&root)
         try readSnapshots(&root)
@@ -55,10 +56,15 @@ extension ClusterConfiguration {
         if root.contains("nodes") {
             throw root.error(
                 "nodes",
-                "a list of hosts comes with the etcd control store, which this version does not have yet; "
-                    + "use cluster.nodeCount to run all nodes on this machine")
+                "a list of hosts is not supported yet; use cluster.nodeCount, and on each machine start its nodes with "
+                    + "`shoal serve --node` and a file of its own in which http.host and rpc.host are that machine's")
         }
         var cluster = try root.section("cluster")
+        name = try cluster.text("name") ?? name
+        let letters = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+        guard (1...64).contains(name.count), name.allSatisfy({ letters.contains($0) }) else {
+            throw cluster.error("name", "`\(name)` is not 1 to 64 letters, digits, `-`, `_` and `.`")
+        }
         nodeCount = try cluster.integer("nodeCount", in: Self.nodeCounts) ?? nodeCount
         replicationFactor =
             try cluster.integer("replicationFactor", in: Limits.replicationFactor) ?? min(2, nodeCount)

@@ -6,6 +6,15 @@ package import Shard
 package struct ClusterConfiguration: Sendable {
     package enum LogLevel: String, Sendable, CaseIterable { case trace, debug, info, notice, warning, error, critical }
 
+    package enum Control: Sendable, Equatable {
+        /// Files in the data folder, which the nodes of one machine share.
+        case lmdb
+        case etcd(EtcdOptions)
+    }
+
+    /// Tells clusters apart that share an etcd.
+    package var name = "default"
+    package var control = Control.lmdb
     package var nodeCount = 3
     package var replicationFactor = 2
     /// The smallest in-sync set that still takes writes.

@@ -112,6 +112,19 @@ struct YAMLSection {
         return scalar.string
     }
 
+    /// The texts of a list; nil when the key is absent.
+    mutating func texts(_ key: String) throws(ConfigurationError) -> [String]? {
+        known.insert(key)
+        guard let entry = entries[key] else { return nil }
+        guard let list = entry.value.sequence else { throw error(key, "expected a list, such as [a, b]") }
+        var texts: [String] = []
+        for node in list {
+            guard let scalar = node.scalar, !scalar.isNull else { throw error(key, "expected a list of plain values") }
+            texts.append(scalar.string)
+        }
+        return texts
+    }
+
     /// - Throws: for the first key of the section, in the file's order, that nobody asked for.
     func refuseUnknownKeys() throws(ConfigurationError) {
         guard let key = order.first(where: { !known.contains($0) }) else { return }

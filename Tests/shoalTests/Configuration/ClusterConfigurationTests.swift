@@ -44,7 +44,8 @@ import shoal
     @Test func everySettingIsTaken() throws {
         let configuration = try ClusterConfiguration(
             yaml: """
-                cluster: {nodeCount: 4, replicationFactor: 3, writeConsistencyFactor: 2, httpPort: 7001, rpcPort: 7002,
+                cluster: {name: words-2, nodeCount: 4, replicationFactor: 3, writeConsistencyFactor: 2,
+                          httpPort: 7001, rpcPort: 7002,
                           sharding: {virtualShards: 256, physicalShards: 8}}
                 http: {host: 0.0.0.0}
                 rpc: {host: "::1"}
@@ -56,6 +57,7 @@ import shoal
                 log: {level: debug}
                 """, file: "c")
         let expected = [
+            "cluster.name": "words-2",
             "cluster.nodeCount": "4", "cluster.replicationFactor": "3", "cluster.writeConsistencyFactor": "2",
             "cluster.httpPort": "7001", "cluster.rpcPort": "7002", "cluster.sharding.virtualShards": "256",
             "cluster.sharding.physicalShards": "8", "http.host": "0.0.0.0", "rpc.host": "::1",
@@ -69,6 +71,47 @@ import shoal
         // Who listens everywhere is reached through loopback by its peers on this machine.
         #expect(configuration.nodes[0].httpURL == "http://127.0.0.1:7001")
         #expect(configuration.nodes[0].rpcAddress == "[::1]:7002")
+    }
+
+    @Test func etcdIsTheControlStoreWhenItIsNamed() throws {
+        let plain = try ClusterConfiguration(
+            yaml: "cluster: {name: words}\ncontrol: {etcd: {endpoints: [http://a:2379/, \"http://[::1]:2379\"]}}",
+            file: "c")
+        let expected = EtcdOptions(endpoints: ["http://a:2379", "http://[::1]:2379"], prefix: "/shoal/words/")
+        #expect(plain.control == .etcd(expected))
+        // Longer than etcd takes to replace its leader.
+        #expect(plain.leaseDuration == .seconds(5))
+        let yaml = """
+            control:
+              etcd:
+                endpoints: [https://a:2379]
+                prefix: /mine
+                tls: {caFile: ca.pem, certificateFile: /x/me.pem, keyFile: me.key}
+            replication: {leaseDuration: 7s}
+            """
+        let full = try ClusterConfiguration(yaml: yaml, file: "/etc/shoal/cluster.yaml")
+        var options = EtcdOptions(endpoints: ["https://a:2379"], prefix: "/mine/")
+        options.tls = EtcdOptions.TLS(
+            caFile: "/etc/shoal/ca.pem", certificateFile: "/x/me.pem", keyFile: "/etc/shoal/me.key")
+        #expect(full.control == .etcd(options))
+        #expect(full.leaseDuration == .seconds(7))
+    }
+
+    @Test(arguments: [
+        ("etcd: {}", "endpoints"), ("etcd: {endpoints: []}", "endpoints"), ("etcd: {endpoints: a}", "a list"),
+        ("etcd: {endpoints: [a:2379]}", "http://10.0.0.1:2379"), ("etcd: {endpoints: [http://a, http://a/]}", "twice"),
+        ("etcd: {endpoints: [http://a:1], prefix: x}", "prefix"),
+        ("etcd: {endpoints: [http://a:1], user: u}", "passwordFile"),
+        ("etcd: {endpoints: [http://a:1], tls: {caFile: x}}", "https"),
+        ("etcd: {endpoints: [https://a:1], tls: {keyFile: x}}", "certificateFile"),
+        ("etcd: {endpoint: [http://a:1]}", "endpoints"), ("zookeeper: {}", "etcd"),
+    ])
+    func aBadControlStoreIsAnErrorThatHelps(yaml: String, hint: String) {
+        #expect {
+            try ClusterConfiguration(yaml: "control:\n  \(yaml)", file: "c")
+        } throws: { error in
+            (error as? ConfigurationError).map { $0.line == 2 && $0.description.contains(hint) } ?? false
+        }
     }
 
     @Test(arguments: [("0B", 0), ("1KiB", 1_024), ("32GiB", 32 << 30), ("3 MiB", 3 << 20)])
@@ -93,6 +136,7 @@ import shoal
         let storage = configuration.storage
         let replication = configuration.replication
         return [
+            "cluster.name": configuration.name,
             "cluster.nodeCount": "\(configuration.nodeCount)",
             "cluster.replicationFactor": "\(configuration.replicationFactor)",
             "cluster.writeConsistencyFactor": "\(configuration.writeConsistencyFactor)",

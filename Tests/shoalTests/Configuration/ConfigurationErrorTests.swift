@@ -42,7 +42,7 @@ import shoal
         Mistake("cluster:\n  httpPort: 6345", 2, "cluster.httpPort", "port 6345"),
         Mistake("cluster:\n  httpPort: 65530", 2, "cluster.httpPort", "port 65550"),
         Mistake("cluster:\n  rpcPort: 70000", 2, "cluster.rpcPort", "outside of 1 to 65535"),
-        Mistake("nodes:\n  - host: a", 1, "nodes", "etcd control store"),
+        Mistake("nodes:\n  - host: a", 1, "nodes", "a list of hosts is not supported yet"),
         Mistake("storage:\n  durability: fsync", 2, "storage.durability", "commit, interval"),
         Mistake("storage:\n  pointsMapSize: 32", 2, "storage.pointsMapSize", "32GiB"),
         Mistake("storage:\n  indexMapSize: 1KiB", 2, "storage.indexMapSize", "outside of 64MiB to 8TiB"),
