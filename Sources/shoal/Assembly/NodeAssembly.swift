@@ -29,7 +29,9 @@ struct NodeAssembly {
         do {
             store = try ControlStores.open(configuration, folder: folder, logger: logger)
         } catch {
-            throw StartError(error.description)
+            // A file that the settings name is missing, which starting again does not help.
+            if case .etcd = configuration.control { throw StartError(error.description) }
+            throw error
         }
         if !FileManager.default.fileExists(atPath: folder.node(endpoints.id) + "/node.json") {
             try await ControlStores.refuseForeignRecords(in: store, configuration, endpoints)
