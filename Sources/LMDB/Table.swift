@@ -28,14 +28,17 @@ extension Environment {
     /// Nil when there are no tables at all.
     private func existingTables(_ names: [String]) throws(LMDBError) -> [Table]? {
         let transaction = try beginRead()
-        var stat = MDB_stat()
-        mdb_env_stat(handle, &stat)
-        if stat.ms_entries == 0 {
-            mdb_txn_abort(transaction)
-            return nil
-        }
         let tables: [Table]
         do throws(LMDBError) {
+            // As this transaction sees it: another process may create the tables at this moment.
+            var main: MDB_dbi = 0
+            var stat = MDB_stat()
+            try check(shoal_lmdb_dbi_open(transaction, nil, 0, &main), "open \(path)")
+            try check(mdb_stat(transaction, main, &stat), "count the tables of \(path)")
+            if stat.ms_entries == 0 {
+                mdb_txn_abort(transaction)
+                return nil
+            }
             tables = try open(names, flags: 0, transaction)
         } catch {
             mdb_txn_abort(transaction)
