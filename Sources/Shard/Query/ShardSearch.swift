@@ -117,11 +117,12 @@ struct ShardSearch {
     ) throws -> [ScoredPoint] {
         var answers: [ScoredPoint] = []
         answers.reserveCapacity(neighbours.count)
+        shard.store.prefetchPayloads(of: neighbours)
         for neighbour in neighbours where answers.count < request.limit {
             let score = schema.distance.score(fromIndexDistance: neighbour.distance)
             if let threshold = request.scoreThreshold, schema.distance.isNearer(threshold, than: score) { break }
             let row = try shard.store.payloadRow(at: neighbour.slot, slotCount: view.slotCount, transaction)
-            if request.excluded.contains(row.id) { continue }
+            if !request.excluded.isEmpty, request.excluded.contains(row.id) { continue }
             try shard.checkedBlocks[space].check(
                 neighbour.slot, slotCount: view.slotCount, shard.store, transaction)
             let record = Record(
