@@ -27,6 +27,7 @@ final class ShardGeneration: Sendable {
     let graphs: [HNSWGraph]
     /// By space.
     let recall: [RecallEstimator]
+    let filterCache = FilterCache()
 
     let current: Mutex<Current>
     /// Held by the one checkpoint that may run.

@@ -32,7 +32,7 @@ struct PointReader {
     }
 
     private func rows(passing filter: Filter, _ transaction: borrowing ReadTransaction) throws -> PlannedRows {
-        let planner = try FilterPlanner(store: store, schema: shard.schema, view: view, transaction)
+        let planner = try FilterPlanner(shard, view, transaction)
         return PlannedRows(
             try planner.plan(filter, transaction), store: store, without: view.dead, slotCount: view.slotCount)
     }

@@ -77,7 +77,7 @@ struct ShardSearch {
         _ query: UnsafePointer<Float>, passing filter: Filter, _ view: ReadView, _ ef: Int,
         _ profile: inout SearchProfile, _ transaction: borrowing ReadTransaction
     ) throws -> [Neighbour] {
-        let planner = try FilterPlanner(store: shard.store, schema: shard.schema, view: view, transaction)
+        let planner = try FilterPlanner(shard, view, transaction)
         let ranked = RankedSearch(
             graph: shard.graphs[space], query: query, view: view, deleted: view.deleted[space],
             ef: ef, quantization: request.quantization, isExact: request.exact)

@@ -75,6 +75,27 @@ struct PayloadIndexTests {
         await plain.close()
     }
 
+    /// What was computed for a filter serves the next search with it, with a few rows more, then with many.
+    @Test func theSameFiltersGetRightAnswersBetweenWrites() async throws {
+        let fixture = try Self.fixture()
+        let (shard, plain) = (try fixture.open("indexed"), try fixture.open("plain"))
+        var generator = SeededGenerator(seed: 31)
+        try await shard.setPayloadIndexes(Self.indexes)
+        var writes = Self.points(0..<1_500, &generator)
+        for round in 0..<14 {
+            let deletions = (0..<10).map { _ in PointID.number(UInt64(generator.int(0..<1_500))) }
+            for shard in [shard, plain] {
+                try await shard.upsert(writes)
+                if round > 0 { _ = try await shard.append(.delete(deletions), epoch: Epoch(1)) }
+            }
+            try await Self.expectEqualAnswers(shard, plain, filters: 40, seed: 32)
+            let first = UInt64(generator.int(0..<1_500))
+            writes = Self.points(first..<first + (round % 5 == 4 ? 70 : 17), &generator)
+        }
+        await shard.close()
+        await plain.close()
+    }
+
     @Test func aBuildThatACrashCutShortGoesOn() async throws {
         let fixture = try Self.fixture()
         let (shard, plain) = (try fixture.open("shard"), try fixture.open("plain"))

@@ -46,17 +46,30 @@ final class AllowedSet {
 
     /// The rows in `range`, ascending.
     func slots(in range: Range<UInt32>) -> [UInt32] {
-        var slots: [UInt32] = []
-        guard !range.isEmpty else { return slots }
-        for index in Int(range.lowerBound >> 6)..<min(Int((range.upperBound - 1) >> 6) + 1, wordCount) {
-            var word = words[index]
-            while word != 0 {
-                let slot = UInt32(index << 6 | word.trailingZeroBitCount)
-                if range.contains(slot) { slots.append(slot) }
-                word &= word &- 1
+        guard !range.isEmpty else { return [] }
+        let words = Int(range.lowerBound >> 6)..<min(Int((range.upperBound - 1) >> 6) + 1, wordCount)
+        guard !words.isEmpty else { return [] }
+        return [UInt32](unsafeUninitializedCapacity: min(count, words.count * 64)) { slots, end in
+            for index in words {
+                var word = masked(index, to: range)
+                let first = UInt32(index << 6)
+                while word != 0 {
+                    slots[end] = first | UInt32(truncatingIfNeeded: word.trailingZeroBitCount)
+                    end &+= 1
+                    word &= word &- 1
+                }
             }
         }
-        return slots
+    }
+
+    /// The word, with only those of its rows that are in `range`.
+    @inline(__always)
+    private func masked(_ index: Int, to range: Range<UInt32>) -> UInt64 {
+        var word = words[index]
+        let first = index << 6
+        if first < range.lowerBound { word &= .max << UInt64(Int(range.lowerBound) - first) }
+        if first + 64 > range.upperBound { word &= .max >> UInt64(first + 64 - Int(range.upperBound)) }
+        return word
     }
 }
 

@@ -4,6 +4,7 @@ internal import LMDB
 /// Turns a filter into sets of rows, as far as the indexes of one transaction's state reach.
 struct FilterPlanner {
     private let store: PointStore
+    private let cache: FilterCache
     private let schema: ShardSchema
     private let view: ReadView
     private let catalog: PayloadIndexCatalog
@@ -11,10 +12,8 @@ struct FilterPlanner {
     /// Whether the transaction sees what the view sees, and no later write: then a point is where `points` says.
     private let isCurrent: Bool
 
-    init(
-        store: PointStore, schema: ShardSchema, view: ReadView, _ transaction: borrowing ReadTransaction
-    ) throws {
-        (self.store, self.schema, self.view) = (store, schema, view)
+    init(_ shard: ShardGeneration, _ view: ReadView, _ transaction: borrowing ReadTransaction) throws {
+        (store, cache, schema, self.view) = (shard.store, shard.filterCache, shard.schema, view)
         catalog = try store.loadPayloadIndexes(transaction)
         universe = RowBitmap(prefix: view.slotCount)
         isCurrent = try store.loadState(transaction).position == view.position
@@ -55,18 +54,22 @@ struct FilterPlanner {
         of condition: FilterCondition, _ transaction: borrowing ReadTransaction
     ) throws -> RowBounds? {
         switch condition {
-        case .field(let path, let test): try answer(at: path)?.rows(passing: test, transaction)
-        case .isEmpty(let path): try answer(at: path)?.emptyRows(transaction)
-        case .isNull(let path): try answer(at: path)?.nullRows(transaction)
+        case .field(let path, let test):
+            try answer(condition, at: path) { try $0.rows(passing: test, transaction) }
+        case .isEmpty(let path): try answer(condition, at: path) { try $0.emptyRows(transaction) }
+        case .isNull(let path): try answer(condition, at: path) { try $0.nullRows(transaction) }
         case .hasID(let ids): isCurrent ? RowBounds(exact: try rows(of: ids, transaction)) : nil
         case .hasVector(let name): RowBounds(exact: rows(withVectorIn: name))
         case .nested, .slice, .filter: nil
         }
     }
 
-    private func answer(at path: PayloadPath) -> IndexAnswer? {
-        catalog.usable(at: path).map {
-            IndexAnswer($0, store: store, universe: universe, slotLimit: view.slotCount)
+    private func answer(
+        _ condition: FilterCondition, at path: PayloadPath, _ ask: (IndexAnswer) throws -> RowBounds?
+    ) rethrows -> RowBounds? {
+        guard let entry = catalog.usable(at: path) else { return nil }
+        return try cache.bounds(of: condition, entry.config, slotCount: view.slotCount) {
+            try ask(IndexAnswer(entry, store: store, universe: universe, slotLimit: view.slotCount))
         }
     }
 

@@ -24,6 +24,9 @@ struct RowBounds {
     /// What is known without an index.
     static func unknown(_ universe: RowBitmap) -> RowBounds { RowBounds(certain: RowBitmap(), possible: universe) }
 
+    /// The same, with more rows of which nothing is known.
+    func withOpen(_ rows: RowBitmap) -> RowBounds { RowBounds(certain: certain, possible: possible.union(rows)) }
+
     func union(_ other: RowBounds) -> RowBounds {
         if isExact, other.isExact { return RowBounds(exact: certain.union(other.certain)) }
         return RowBounds(certain: certain.union(other.certain), possible: possible.union(other.possible))
