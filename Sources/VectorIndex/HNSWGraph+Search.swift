@@ -62,12 +62,18 @@ extension HNSWGraph {
             withUnsafeTemporaryAllocation(of: Float.self, capacity: found.count) { distances in
                 guard let slot = slots.baseAddress, let distance = distances.baseAddress else { return }
                 for index in found.indices { slot[index] = found[index].slot }
-                rawComparison.computeDistances(from: query, to: slot, count: found.count, into: distance)
+                readAhead.use(count: found.count, { ask in for row in found { askForRow(row.slot, ask) } }) {
+                    rawComparison.computeDistances(from: query, to: slot, count: found.count, into: distance)
+                }
                 for index in found.indices { found[index] = Neighbour(slot: slot[index], distance: distance[index]) }
             }
         }
         found.sort()
         if found.count > k { found.removeLast(found.count - k) }
+    }
+
+    private func askForRow(_ slot: Slot, _ ask: (UnsafeRawBufferPointer) -> Void) {
+        ask(UnsafeRawBufferPointer(start: raw.column.row(slot), count: raw.column.rowBytes))
     }
 
     /// Compares the query with each of `rows` that is not deleted: the exact `k` nearest, nearest first.

@@ -71,6 +71,7 @@ package final class HNSWGraph: @unchecked Sendable {
     let promotion = Mutex(())
     let linkLocks = StripedLocks()
     let scratches = ScratchPool()
+    let readAhead = ReadAhead()
     let view: GraphView
     let rawComparison: Comparison
 

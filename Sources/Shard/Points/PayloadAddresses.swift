@@ -16,6 +16,7 @@ final class PayloadAddresses: Sendable {
 
     /// The address in the low 48 bits, which is all that processors have, and the length above.
     private let words: Column
+    private let readAhead = ReadAhead()
 
     init(maximumRows: Int) throws { words = try Column(rowBytes: 8, maximumRows: maximumRows) }
 
@@ -26,14 +27,18 @@ final class PayloadAddresses: Sendable {
             start: UnsafeRawPointer(bitPattern: UInt(word & 0xFFFF_FFFF_FFFF)), count: Int(word >> 48))
     }
 
-    /// Asks the processor for the entries of rows that are about to be answered with: one after the other, each would wait
-    /// for memory twice.
-    func prefetch(_ rows: [Neighbour]) {
+    /// Runs `body`, which looks up the entries of `rows`: all of them are asked for beforehand, of the processor and, when
+    /// looking them up waits for the disk, of the kernel. One after the other, each would be waited for by itself.
+    func prefetching<Result>(_ rows: [Neighbour], _ body: () throws -> Result) rethrows -> Result {
         words.prefetchWords(of: rows)
-        for row in rows {
-            guard let entry = entry(at: row.slot) else { continue }
-            VectorIndex.prefetch(entry, lines: Self.prefetchedLines)
+        return try readAhead.use(count: rows.count, { ask in forEachEntry(of: rows, ask) }) {
+            forEachEntry(of: rows) { prefetch($0, lines: Self.prefetchedLines) }
+            return try body()
         }
+    }
+
+    private func forEachEntry(of rows: [Neighbour], _ body: (UnsafeRawBufferPointer) -> Void) {
+        for row in rows { if let entry = entry(at: row.slot) { body(entry) } }
     }
 
     /// Of an entry; the processor itself fetches ahead from there.

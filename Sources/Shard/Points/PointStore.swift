@@ -58,8 +58,10 @@ struct PointStore: Sendable {
         return try PayloadRow(entry, slot: slot)
     }
 
-    /// Makes the look-ups of these rows by `payloadRow` quicker.
-    func prefetchPayloads(of rows: [Neighbour]) { payloadAddresses.prefetch(rows) }
+    /// Runs `body`, in which the look-ups of these rows by `payloadRow` are quicker.
+    func prefetchingPayloads<Result>(of rows: [Neighbour], _ body: () throws -> Result) rethrows -> Result {
+        try payloadAddresses.prefetching(rows, body)
+    }
 
     /// The deletions of one space.
     func loadDeletions(space: Int, _ transaction: borrowing ReadTransaction) throws -> DeletedSet {

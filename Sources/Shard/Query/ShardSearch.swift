@@ -39,7 +39,9 @@ struct ShardSearch {
                     profile.expectedRecall = effort.expectedRecall
                     profile.sampledQueries = effort.sampledQueries
                 }
-                let points = try answers(neighbours, view, transaction)
+                let points = try shard.store.prefetchingPayloads(of: neighbours) {
+                    try answers(neighbours, view, transaction)
+                }
                 return SearchAnswer(points: points, profile: request.profile ? profile : nil)
             }
         }
@@ -117,7 +119,6 @@ struct ShardSearch {
     ) throws -> [ScoredPoint] {
         var answers: [ScoredPoint] = []
         answers.reserveCapacity(neighbours.count)
-        shard.store.prefetchPayloads(of: neighbours)
         for neighbour in neighbours where answers.count < request.limit {
             let score = schema.distance.score(fromIndexDistance: neighbour.distance)
             if let threshold = request.scoreThreshold, schema.distance.isNearer(threshold, than: score) { break }
