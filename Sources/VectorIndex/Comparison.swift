@@ -52,6 +52,12 @@ struct Comparison: @unchecked Sendable {
     @inline(__always)
     func row(_ slot: Slot) -> UnsafeRawPointer? { block(of: slot).map { $0 + Int(slot & 255) &* stride } }
 
+    /// Where the correction of the row's code is, 8 bytes; nil for raw vectors.
+    func correction(of slot: Slot) -> UnsafeRawPointer? {
+        guard encoding == .codes || encoding == .bits, let block = block(of: slot) else { return nil }
+        return block + Column.rowsPerBlock &* stride + Int(slot & 255) &* MemoryLayout<shoal_code_correction>.stride
+    }
+
     /// The row's components; of codes, nothing.
     func decode(_ row: UnsafeRawPointer, into floats: UnsafeMutablePointer<Float>) {
         switch encoding {
@@ -90,11 +96,11 @@ struct RowQuery {
         case .float32:
             return row
         case .codes:
-            let corrections = block + Column.rowsPerBlock &* comparison.stride
-            let correction = (corrections + Int(slot & 255) &* MemoryLayout<shoal_code_correction>.stride)
-                .assumingMemoryBound(to: shoal_code_correction.self).pointee
+            guard let correction = comparison.correction(of: slot) else { return nil }
             codes.initialize(
-                to: shoal_code_query(codes: row.assumingMemoryBound(to: Int8.self), correction: correction))
+                to: shoal_code_query(
+                    codes: row.assumingMemoryBound(to: Int8.self),
+                    correction: correction.assumingMemoryBound(to: shoal_code_correction.self).pointee))
             return UnsafeRawPointer(codes)
         case .float16, .uint8:
             comparison.decode(row, into: floats)

@@ -44,15 +44,18 @@ extension HNSWGraph {
         visibleRows: UInt32, deleted: DeletedRows
     ) -> [Neighbour] {
         let bound = gate.claimed.load(ordering: .acquiring)
-        let walk = LayerWalk(
-            view: view, comparison: comparison, query: query, bound: bound,
-            upperRows: upperRowCount.load(ordering: .acquiring), salt: 0)
-        return scratches.withScratch(bound: bound) { scratch in
-            let start = walk.meet(entry.slot, scratch: &scratch)
-            _ = walk.descend(from: start, top: entry.level, bottom: 1, scratch: &scratch)
-            let filter = RowFilter(visibleRows: visibleRows, deleted: deleted, bound: bound)
-            walk.searchLayer(0, ef: min(ef, Int(bound)), filter: filter, scratch: &scratch)
-            return scratch.takeNearest(count)
+        return walking.use { asks in
+            let walk = LayerWalk(
+                view: view, comparison: comparison, query: query, bound: bound,
+                upperRows: upperRowCount.load(ordering: .acquiring), salt: 0, asksAhead: asks)
+            return scratches.withScratch(bound: bound) { scratch in
+                let start = walk.meet(entry.slot, scratch: &scratch)
+                _ = walk.descend(from: start, top: entry.level, bottom: 1, scratch: &scratch)
+                let filter = RowFilter(visibleRows: visibleRows, deleted: deleted, bound: bound)
+                walk.searchLayer(0, ef: min(ef, Int(bound)), filter: filter, scratch: &scratch)
+                let rows = scratch.metCount
+                return (scratch.takeNearest(count), rows)
+            }
         }
     }
 
@@ -62,7 +65,7 @@ extension HNSWGraph {
             withUnsafeTemporaryAllocation(of: Float.self, capacity: found.count) { distances in
                 guard let slot = slots.baseAddress, let distance = distances.baseAddress else { return }
                 for index in found.indices { slot[index] = found[index].slot }
-                readAhead.use(count: found.count, { ask in for row in found { askForRow(row.slot, ask) } }) {
+                rescoring.use(count: found.count, { ask in for row in found { ask(raw.column.row(row.slot), raw.column.rowBytes) } }) {
                     rawComparison.computeDistances(from: query, to: slot, count: found.count, into: distance)
                 }
                 for index in found.indices { found[index] = Neighbour(slot: slot[index], distance: distance[index]) }
@@ -70,10 +73,6 @@ extension HNSWGraph {
         }
         found.sort()
         if found.count > k { found.removeLast(found.count - k) }
-    }
-
-    private func askForRow(_ slot: Slot, _ ask: (UnsafeRawBufferPointer) -> Void) {
-        ask(UnsafeRawBufferPointer(start: raw.column.row(slot), count: raw.column.rowBytes))
     }
 
     /// Compares the query with each of `rows` that is not deleted: the exact `k` nearest, nearest first.

@@ -71,7 +71,8 @@ package final class HNSWGraph: @unchecked Sendable {
     let promotion = Mutex(())
     let linkLocks = StripedLocks()
     let scratches = ScratchPool()
-    let readAhead = ReadAhead()
+    let rescoring = ReadAhead()
+    let walking = ReadAhead(ofWalks: ())
     let view: GraphView
     let rawComparison: Comparison
 

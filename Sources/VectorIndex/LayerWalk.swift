@@ -31,6 +31,8 @@ struct LayerWalk {
     let upperRows: UInt32
     /// The salt of all candidates.
     let salt: UInt32
+    /// Whether rows are asked for before they are compared, and their links with them.
+    var asksAhead = false
 
     /// Meets the row's neighbours that were not met before and computes their distances.
     ///
@@ -56,10 +58,22 @@ struct LayerWalk {
         }
         scratch.metCount = end
         if end > start {
+            if asksAhead { ask(for: UnsafeBufferPointer(start: met + start, count: end &- start)) }
             comparison.computeDistances(
                 from: query, to: met + start, count: end &- start, into: scratch.distances + start)
         }
         return start..<end
+    }
+
+    /// Asks for the rows and for their links, of which some are followed next.
+    @inline(never)
+    private func ask(for slots: UnsafeBufferPointer<Slot>) {
+        for slot in slots {
+            ReadAhead.ask(for: comparison.row(slot), byteCount: comparison.stride)
+            ReadAhead.ask(for: comparison.correction(of: slot), byteCount: 8)
+            let links = view.links(of: slot, level: 0, upperRows: upperRows)
+            ReadAhead.ask(for: links, byteCount: view.capacity(level: 0) &* 4)
+        }
     }
 
     /// Meets the row where a walk starts.

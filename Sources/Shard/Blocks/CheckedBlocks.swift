@@ -28,6 +28,8 @@ struct CheckedBlocks: Sendable {
         guard let value = try transaction.get(key, in: store.vectors) else {
             throw ShardError.corrupted(reason: "vector block \(block) of space \(space) is missing")
         }
+        // All of it at once, not page by page.
+        ReadAhead.ask(for: value.baseAddress, byteCount: value.count)
         guard BlockValue.isSound(value, at: key) else {
             throw ShardError.corrupted(reason: "the checksum of vector block \(block) of space \(space) does not match")
         }

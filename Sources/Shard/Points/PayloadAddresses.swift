@@ -31,7 +31,7 @@ final class PayloadAddresses: Sendable {
     /// looking them up waits for the disk, of the kernel. One after the other, each would be waited for by itself.
     func prefetching<Result>(_ rows: [Neighbour], _ body: () throws -> Result) rethrows -> Result {
         words.prefetchWords(of: rows)
-        return try readAhead.use(count: rows.count, { ask in forEachEntry(of: rows, ask) }) {
+        return try readAhead.use(count: rows.count, { ask in forEachEntry(of: rows) { ask($0.baseAddress, $0.count) } }) {
             forEachEntry(of: rows) { prefetch($0, lines: Self.prefetchedLines) }
             return try body()
         }
