@@ -20,7 +20,7 @@ struct MatchingRows: Sendable {
         slotCount = view.slotCount
         (textIndexes, slots) = try withExtendedLifetime(view) {
             try store.environment.read { transaction in
-                let planner = try FilterPlanner(store: store, schema: generation.schema, view: view, transaction)
+                let planner = try FilterPlanner(generation, view, transaction)
                 let rows = PlannedRows(
                     try planner.plan(filter, transaction), store: store, without: view.dead, slotCount: view.slotCount)
                 var passing: [UInt32] = []
