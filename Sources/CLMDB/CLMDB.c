@@ -2,6 +2,7 @@
 #include "CLMDB.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -100,4 +101,14 @@ int shoal_lmdb_txn_commit(MDB_txn *txn, int *left) {
 int shoal_is_mapped(const void *address) {
     unsigned char resident;
     return mincore((void *)address, 1, &resident) == 0;
+}
+
+void shoal_lmdb_reserve(MDB_env *env, size_t bytes) {
+    mdb_filehandle_t file;
+    if (mdb_env_get_fd(env, &file) != MDB_SUCCESS) return;
+#ifdef __linux__
+    (void)fallocate(file, FALLOC_FL_KEEP_SIZE, 0, (off_t)bytes);
+#else
+    (void)bytes;
+#endif
 }

@@ -20,12 +20,15 @@ package final class Environment: @unchecked Sendable {
         package var syncsCommits: Bool
         /// Nothing in the folder is changed, the lock file included: nobody else may have the environment open.
         package var isReadOnly: Bool
+        /// Bytes that the file takes from the disk at once, so that commits go on when the disk is full.
+        package var reservedBytes: Int
 
         package init(
             mapSizeBytes: Int, maximumTables: UInt32 = 16, maximumReaders: UInt32 = 512, syncsCommits: Bool = true,
-            isReadOnly: Bool = false
+            isReadOnly: Bool = false, reservedBytes: Int = 0
         ) {
             self.isReadOnly = isReadOnly
+            self.reservedBytes = reservedBytes
             self.mapSizeBytes = mapSizeBytes
             self.maximumTables = maximumTables
             self.maximumReaders = maximumReaders
@@ -121,6 +124,7 @@ package final class Environment: @unchecked Sendable {
             if options.isReadOnly { flags |= UInt32(MDB_RDONLY | MDB_NOLOCK) }
             shoal_lmdb_guard(handle)
             try check(shoal_lmdb_env_open(handle, path, flags, 0o644), "open \(path)")
+            if options.reservedBytes > 0 { shoal_lmdb_reserve(handle, options.reservedBytes) }
             // Slots of readers that were killed would keep pages from being reused for ever.
             var dead: Int32 = 0
             if !options.isReadOnly { try check(mdb_reader_check(handle, &dead), "check readers of \(path)") }

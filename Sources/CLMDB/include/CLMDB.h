@@ -21,6 +21,10 @@ int shoal_lmdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_c
 int shoal_lmdb_cursor_del(MDB_cursor *cursor, unsigned int flags);
 int shoal_lmdb_txn_commit(MDB_txn *txn, int *left);
 
+/// Takes the first `bytes` of the environment's file from the disk ahead of their use, as far as it has them; the file's size
+/// stays. So a full disk does not stop commits until the file is longer.
+void shoal_lmdb_reserve(MDB_env *env, size_t bytes);
+
 /// Whether memory is mapped at `address`, which is the start of a page. It is not touched.
 int shoal_is_mapped(const void *address);
 #endif

@@ -33,6 +33,8 @@ package final class LMDBControlStore: ControlStore {
 
     /// Every key and record of a large cluster, a thousand times over. Address space, not disk.
     private static let mapSizeBytes = 1 << 30
+    /// Nodes must be able to join, and to take over for others, on a full disk.
+    private static let reservedBytes = 4 << 20
     /// LMDB's longest key, less the lease's number in `leaseKeys`.
     static let maximumKeyBytes = 503
     /// Changes that the log holds for watches: minutes of them at a busy time; a watch is milliseconds behind.
@@ -66,7 +68,8 @@ package final class LMDBControlStore: ControlStore {
 
     private init(folder: String, logger: Logger) throws {
         self.logger = logger
-        environment = try Environment.open(folder, options: Environment.Options(mapSizeBytes: Self.mapSizeBytes))
+        environment = try Environment.open(
+            folder, options: Environment.Options(mapSizeBytes: Self.mapSizeBytes, reservedBytes: Self.reservedBytes))
         tables = try ControlTables(environment)
         times = try environment.write { _ in try LeaseTimes(path: folder + "/leases") }
         locks = try LeaseLocks(folder: folder + "/locks")
