@@ -50,7 +50,7 @@ let package = Package(
         // C: the system's libraries and the kernels.
         .target(name: "CLMDB", linkerSettings: [.linkedLibrary("lmdb")]),
         .target(name: "CXXHash"),
-        .target(name: "CSHA256"),
+        .target(name: "CSHA256", linkerSettings: [.linkedLibrary("crypto")]),
         .target(name: "CSimdJSON", linkerSettings: [.linkedLibrary("simdjson")]),
         .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"])]),
 
