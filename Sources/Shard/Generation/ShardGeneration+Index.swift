@@ -1,7 +1,5 @@
 internal import DataModel
 internal import Synchronization
-internal import LMDB
-internal import Logging
 internal import VectorIndex
 
 extension ShardGeneration {

@@ -93,7 +93,7 @@ struct PostingsReader {
 
     /// The rows that have a value in the range.
     ///
-    /// - Complexity: linear in the values of the range, about a nanosecond each.
+    /// - Complexity: linear in the values of the range, two to four nanoseconds each.
     func rows(in range: ClosedRange<UInt64>, _ transaction: borrowing ReadTransaction) throws -> RowBitmap {
         let chunks = (Int(slotLimit) + Container.rows - 1) / Container.rows
         var words = [UInt64](repeating: 0, count: chunks * Container.wordCount)

@@ -20,8 +20,8 @@ final class WorkerPool: TaskExecutor, @unchecked Sendable {
     private let queue = Mutex(Queue())
     /// One signal for each job, then one for each thread to end it.
     ///
-    /// A semaphore and no condition variable: those of glibc before 2.41 can lose a signal (bug 25847). A job that is
-    /// submitted once and whose thread sleeps on would then wait for the next job, for ever if that is behind it.
+    /// A semaphore and no condition variable: those of glibc before 2.41 are said to lose a signal at times (bug 25847),
+    /// and a job that is submitted once would then wait for the next one, for ever if that is behind it.
     private let signals = DispatchSemaphore(value: 0)
     private let threads: Int
     /// Set, to anything but nil, in the pool's threads.

@@ -20,7 +20,7 @@ final class FilterCache: Sendable {
         var uses: UInt64 = 0
     }
 
-    /// Each takes an eighth of a byte a row at most.
+    /// Each takes a quarter of a byte a row at most: two bits, for what is certain and what is possible.
     private static let capacity = 32
     /// Sets of fewer rows are read quickly, and there may be as many of them as there are values.
     private static let fewestRows = 128
