@@ -91,6 +91,14 @@ package struct LogPosition: Hashable, Sendable, Comparable {
 
     package static let start = LogPosition(sequence: .zero, epoch: Epoch(0))
     package static func < (lhs: Self, rhs: Self) -> Bool { (lhs.epoch, lhs.sequence) < (rhs.epoch, rhs.sequence) }
+
+    /// Where the next write goes when it is ordered in `epoch`; nil when a later epoch has written here already.
+    package func next(in epoch: Epoch) -> LogPosition? {
+        epoch < self.epoch ? nil : LogPosition(sequence: sequence.next, epoch: epoch)
+    }
+
+    /// Whether a log may go on with `next` behind this position: no gap, and no older epoch.
+    package func isFollowed(by next: LogPosition) -> Bool { next == self.next(in: next.epoch) }
 }
 
 /// One of the fixed hash slots of a collection. The virtual shard of a point never changes.

@@ -27,6 +27,30 @@ package enum BackupRole {
         return .accept
     }
 
+    /// The same by the state that a node has. One that was not read since the message came may lack what the sender
+    /// knows, and then says `refreshFirst`; a fresh one decides.
+    package static func admit(
+        epoch: Epoch, to shard: ShardID, on node: NodeID, in state: ClusterState, isFresh: Bool
+    ) -> Admission {
+        guard let record = state.shard(shard)?.value, isFresh || record.replica(on: node) != nil else {
+            return isFresh ? .refuse(.notHosted(shard)) : .refreshFirst
+        }
+        let admission = admit(epoch: epoch, record: record, node: node)
+        guard isFresh, admission == .refreshFirst else { return admission }
+        return .refuse(.notServing(reason: "epoch \(epoch) is not known yet"))
+    }
+
+    /// Why the replica's data may not be replaced by a snapshot; nil when it may.
+    ///
+    /// Only a replica that catches up may be: an in-sync one may be the last with some acknowledged write.
+    ///
+    /// - Parameter state: read since the message came.
+    package static func refusalOfReplacement(of shard: ShardID, on node: NodeID, in state: ClusterState) -> ShardError?
+    {
+        state.shard(shard)?.value.isInSync(node) == false
+            ? nil : .invalid(reason: "the replica is in sync, and is not replaced")
+    }
+
     /// What to do with records that follow `previous` when the log ends at `position`.
     ///
     /// A batch that was sent twice is recognised by its positions. A gap or another history is refused; the primary

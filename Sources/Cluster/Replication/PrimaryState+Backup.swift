@@ -36,16 +36,20 @@ extension PrimaryState {
         var joinPoint: SequenceNumber?
         /// It came back with less than it had acknowledged.
         var lostData = false
+        /// Its process ended, or was thought to: what the next one has is to be asked before anybody counts on it, as
+        /// its disk may be another one.
+        var mustReopen = false
 
         init(retryAt: Duration) { phase = .closed(retryAt: retryAt) }
 
         mutating func begin(_ phase: Phase, now: Duration) {
             self.phase = phase
             busySince = phase.isSendingSnapshot ? nil : now
+            if phase == .opening { mustReopen = false }
         }
 
-        mutating func succeed(_ state: BackupState) {
-            phase = .idle
+        mutating func succeed(_ state: BackupState, now: Duration) {
+            phase = mustReopen ? .closed(retryAt: now) : .idle
             acked = state.position
             unindexedRows = state.unindexedRows
             busySince = nil
@@ -55,7 +59,17 @@ extension PrimaryState {
         }
 
         mutating func join(at sequence: SequenceNumber) {
-            if joinPoint == nil { joinPoint = sequence }
+            if joinPoint == nil && !mustReopen { joinPoint = sequence }
+        }
+
+        /// Another process runs on the node, or none.
+        mutating func restart(now: Duration) {
+            mustReopen = true
+            joinPoint = nil
+            switch phase {
+            case .idle, .closed: phase = .closed(retryAt: now)
+            case .opening, .sending, .awaitingSnapshot, .sendingSnapshot: break
+            }
         }
 
         mutating func needSnapshot() {

@@ -53,6 +53,11 @@ package struct PrimaryState: Sendable {
         self.writeConsistencyFactor = writeConsistencyFactor
         self.liveNodes = liveNodes
         self.options = options
+        // A promotion that this node asked for before its process ended may still be on its way to a store elsewhere. On
+        // this machine it ended with the process.
+        if !answersAreChecked {
+            perhapsInSync = Set(record.value.replicas.filter { $0.state == .catchingUp }.map(\.node))
+        }
     }
 
     /// The first actions. Call it once.
@@ -85,7 +90,7 @@ package struct PrimaryState: Sendable {
         case .localFailed:
             admitted -= 1
         case .backupOpened(let node, let state, let epochHere):
-            opened(node, state, epochHere: epochHere)
+            opened(node, state, epochHere: epochHere, now: now)
         case .backupAcked(let node, let state):
             acked(node, state, now: now)
         case .logTrimmed(let node):
@@ -96,7 +101,7 @@ package struct PrimaryState: Sendable {
             backups[node]?.phase = .sendingSnapshot(from: position.sequence)
         case .snapshotInstalled(let node, let state):
             guard case .sendingSnapshot = backups[node]?.phase else { break }
-            backups[node]?.succeed(state)
+            backups[node]?.succeed(state, now: now)
         case .backupFailed(let node, let failure):
             actions += failed(node, failure, now: now)
         case .recordChanged(let record):
@@ -108,10 +113,23 @@ package struct PrimaryState: Sendable {
         case .recordKnown(let revision):
             if let awaited = unsettled, awaited <= revision { unsettled = nil }
         case .liveNodesChanged(let nodes):
-            for node in nodes.subtracting(liveNodes) { backups[node]?.retryAtOnce(now: now) }
-            liveNodes = nodes
+            liveNodesChanged(to: nodes, now: now)
         case .tick: break
         }
+        return isOver ? actions : actions + decide(now: now)
+    }
+
+    /// Takes in a newer state of the cluster as a whole: a record that says that a node was taken out of the in-sync set
+    /// must not be seen without the news that the node is gone.
+    ///
+    /// - Parameter restarted: nodes on which other processes run than before.
+    package mutating func follow(
+        _ record: Stored<ShardRecord>?, liveNodes nodes: Set<NodeID>, restarted: Set<NodeID>, now: Duration
+    ) -> [PrimaryAction] {
+        if isOver { return [] }
+        for node in restarted { backups[node]?.restart(now: now) }
+        liveNodesChanged(to: nodes, now: now)
+        let actions = changed(record, now: now)
         return isOver ? actions : actions + decide(now: now)
     }
 
@@ -137,7 +155,7 @@ package struct PrimaryState: Sendable {
 
     // MARK: - Events
 
-    private mutating func opened(_ node: NodeID, _ state: BackupState, epochHere: Epoch?) {
+    private mutating func opened(_ node: NodeID, _ state: BackupState, epochHere: Epoch?, now: Duration) {
         guard let backup = backups[node], backup.phase == .opening else { return }
         // Replicas that wrote the same sequence in the same epoch have the same history, as an epoch has one primary.
         guard state.position.sequence == .zero || state.position.epoch == epochHere else {
@@ -145,7 +163,7 @@ package struct PrimaryState: Sendable {
             return
         }
         if mustAcknowledge(node) && state.position.sequence < acknowledged { backups[node]?.lostData = true }
-        backups[node]?.succeed(state)
+        backups[node]?.succeed(state, now: now)
     }
 
     private mutating func acked(_ node: NodeID, _ state: BackupState, now: Duration) {
@@ -155,7 +173,7 @@ package struct PrimaryState: Sendable {
             return
         }
         let keptUp = state.position.sequence >= backup.sendingGoal
-        backups[node]?.succeed(state)
+        backups[node]?.succeed(state, now: now)
         if keptUp { backups[node]?.join(at: committed.sequence) }
     }
 
@@ -175,6 +193,9 @@ package struct PrimaryState: Sendable {
         guard let new else { return stepDown("the shard is gone") }
         guard new.revision > record.revision else { return [] }
         if !answersAreChecked && Self.mayHaveRemoved(from: record.value, to: new.value) { unsettled = new.revision }
+        // Whoever took it out of the set, perhaps the replica itself because its data is gone: it has to say anew what it
+        // has before anybody counts on it again.
+        for node in record.value.inSync where !new.value.isInSync(node) { backups[node]?.restart(now: now) }
         record = new
         isSwapping = false
         swapRetryAt = .zero
@@ -188,6 +209,12 @@ package struct PrimaryState: Sendable {
     /// change of the in-sync set raises the epoch by at least one.
     private static func mayHaveRemoved(from old: ShardRecord, to new: ShardRecord) -> Bool {
         new.epoch.rawValue > old.epoch.rawValue + 1 || !Set(old.inSync).isSubset(of: new.inSync)
+    }
+
+    private mutating func liveNodesChanged(to nodes: Set<NodeID>, now: Duration) {
+        // One that comes back may be another process, with another disk.
+        for node in liveNodes.symmetricDifference(nodes) { backups[node]?.restart(now: now) }
+        liveNodes = nodes
     }
 
     private mutating func stepDown(_ reason: String) -> [PrimaryAction] {
@@ -287,10 +314,11 @@ package struct PrimaryState: Sendable {
             for backup in failing { new = (try? new.demoting(backup, by: node)) ?? new }
         } else if let target = old.handover {
             // The role is passed on when nothing is under way, so the new primary begins with what everybody has.
-            guard admitted == 0, acknowledged == committed.sequence, let acked = backups[target]?.acked,
+            if admitted == 0, acknowledged == committed.sequence, let acked = backups[target]?.acked,
                 acked.sequence == committed.sequence
-            else { return [] }
-            new = (try? old.handingOver(to: target, by: node)) ?? old
+            {
+                new = (try? old.handingOver(to: target, by: node)) ?? old
+            }
         } else {
             for backup in backups.keys.sorted() where canPromote(backup) {
                 new = (try? new.promoting(backup, by: node)) ?? new

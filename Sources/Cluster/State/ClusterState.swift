@@ -67,6 +67,9 @@ package struct ClusterState: Sendable {
 
     package var liveNodes: Set<NodeID> { Set(live.keys) }
 
+    /// The processes of the live nodes: each start has a number of its own.
+    package var incarnations: [NodeID: UInt64] { live.mapValues(\.value.incarnation) }
+
     /// Whether no node answers by records that are older than `revision`: each has said that it knows them, or has lost
     /// the lease under which it might not have known them. A node reads the state anew after it took a lease and before
     /// it answers, so one that took its lease later knows them too.
@@ -79,6 +82,10 @@ package struct ClusterState: Sendable {
             exempt.contains(node) || liveness.revision > revision || known[node].map { $0 >= revision } ?? false
         }
     }
+
+    /// Whether the node has still to say that it knows the map as it is: by what the store has of it, since a word that
+    /// comes late takes the place of a newer one.
+    package func mustBeTold(by node: NodeID) -> Bool { newestMapChange > known[node] ?? .zero }
 
     /// The operations that are not over, oldest first.
     package var openOperations: [Stored<OperationRecord>] {

@@ -55,17 +55,18 @@ struct ControllerLoop: Sendable {
         guard let lease = keeper.id else { return }
         let state = cache.current
         do throws(ControlStoreError) {
-            guard let controller = state.controller?.value else {
+            switch Controller.step(state, as: node, now: Date().timeIntervalSince1970) {
+            case .wait: break
+            case .claim:
                 let outcome = try await cache.store.compareAndSwap(
                     ControlKey.controller, expected: nil, value: ControllerRecord(node: node).encoded, lease: lease)
                 if case .committed = outcome { logger.info("This node is the controller now") }
-                return
-            }
-            guard controller.node == node else { return }
-            for action in Controller.reconcile(state, as: node, now: Date().timeIntervalSince1970) {
-                guard keeper.lease.holds else { return }
-                let outcome = try await cache.store.transaction(guards: action.guards, mutations: action.mutations)
-                if case .committed = outcome { logger.info("\(action.summary)") }
+            case .act(let actions):
+                for action in actions {
+                    guard keeper.lease.holds else { return }
+                    let outcome = try await cache.store.transaction(guards: action.guards, mutations: action.mutations)
+                    if case .committed = outcome { logger.info("\(action.summary)") }
+                }
             }
         } catch .leaseExpired {
             // The keeper takes a new one.

@@ -15,16 +15,11 @@ struct KnowledgeReporter: Sendable {
     /// Runs until the task is cancelled.
     func run() async {
         if cache.store.latestRevisionIsCheap { return }
-        var reported = Revision.zero
         for await _ in cache.updates() {
-            while !Task.isCancelled, cache.current.newestMapChange > reported {
+            while !Task.isCancelled, cache.current.mustBeTold(by: node) {
                 // Replicas answer by this state or a later one from here on.
-                let revision = cache.current.revision
-                if await report(revision) {
-                    reported = revision
-                } else {
-                    try? await Task.sleep(for: Self.retryDelay)
-                }
+                if await report(cache.current.revision) { break }
+                try? await Task.sleep(for: Self.retryDelay)
             }
         }
     }

@@ -38,11 +38,16 @@ final class HostedReplicas: ReplicaHost {
 
     /// - Throws: `notHosted` when the map gives this node no replica of the shard.
     func replica(on id: ShardID) async throws(ShardError) -> LocalReplica {
-        if let replica = state.withLock({ $0.replicas[id] }) { return replica }
+        if let replica = staying(id) { return replica }
         // It may have been assigned a moment ago.
         follow(try await environment.freshState())
-        guard let replica = state.withLock({ $0.replicas[id] }) else { throw .notHosted(id) }
+        guard let replica = staying(id) else { throw .notHosted(id) }
         return replica
+    }
+
+    /// One that may be removed answers nothing: what it has would be counted on when it is assigned anew.
+    private func staying(_ id: ShardID) -> LocalReplica? {
+        state.withLock { $0.leaving.contains(id) ? nil : $0.replicas[id] }
     }
 
     func shard(_ id: ShardID) async throws(ShardError) -> any ShardService { try await replica(on: id) }
@@ -114,7 +119,7 @@ final class HostedReplicas: ReplicaHost {
     /// Closes and deletes a replica, but only by the newest state: on an old one nothing is ever deleted.
     private func letGo(of replica: LocalReplica) async {
         let current = try? await environment.freshState()
-        if let current, isUnnamed(replica.id, in: current) {
+        if let current, ReplicaHosting.mayRemove(replica.id, on: environment.node, in: current) {
             await replica.remove()
             state.withLock { $0.replicas[replica.id] = nil }
         }
@@ -122,18 +127,12 @@ final class HostedReplicas: ReplicaHost {
         if let current { follow(current) }
     }
 
-    private func isUnnamed(_ id: ShardID, in current: ClusterState) -> Bool {
-        // A record that this version cannot read counts as absent elsewhere; here that would cost data.
-        guard current.cluster != nil, current.unreadableKeys.isEmpty else { return false }
-        if let record = current.shard(id)?.value { return record.replica(on: environment.node) == nil }
-        return current.collection(id.collection).map { $0.value.state == .deleting } ?? true
-    }
-
     /// Once after the start: removes what was left on disk when the map changed while the node was down.
     private func sweepOnce() async {
         guard !state.withLock({ $0.isSwept }), let current = try? await environment.freshState() else { return }
         state.withLock { $0.isSwept = true }
-        for id in environment.folder.replicas() where isUnnamed(id, in: current) {
+        for id in environment.folder.replicas()
+        where ReplicaHosting.mayRemove(id, on: environment.node, in: current) {
             guard state.withLock({ $0.replicas[id] == nil }) else { continue }
             do throws(FileError) {
                 try environment.folder.removeReplica(id)

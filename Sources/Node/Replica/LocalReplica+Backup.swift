@@ -7,6 +7,7 @@ import Synchronization
 extension LocalReplica: ReplicaService {
     func openReplica(context: RequestContext) async throws(ShardError) -> BackupState {
         try await admit(context)
+        try await raiseFence(context)
         return try backupState()
     }
 
@@ -14,6 +15,8 @@ extension LocalReplica: ReplicaService {
         _ records: [LogRecord], after previous: LogPosition, context: RequestContext
     ) async throws(ShardError) -> BackupState {
         try await admit(context)
+        if let refusal = state.withLock({ $0.fence.begin(in: context.epoch) }) { throw refusal }
+        defer { state.withLock { $0.fence.end(in: context.epoch) } }
         let shard = try shard()
         switch BackupRole.append(records, after: previous, at: shard.position) {
         case .apply(let known): try await shard.apply(Array(records.dropFirst(known)))
@@ -46,6 +49,9 @@ extension LocalReplica: ReplicaService {
         try await admitReplacement(context)
         let receiver = try receiver(of: transfer)
         try await receiver.finish(checksums: checksums)
+        // From here on nobody is told what the replica has, and nobody else changes it.
+        if let refusal = state.withLock({ $0.fence.beginReplacement(in: context.epoch) }) { throw refusal }
+        defer { state.withLock { $0.fence.endReplacement() } }
         // Checking the files took long enough for the map to change.
         try await admitReplacement(context)
         state.withLock { $0.receiver = nil }
@@ -89,28 +95,39 @@ extension LocalReplica: ReplicaService {
 
     /// - Throws: `staleEpoch`, `notHosted`, or `notServing` when the message is not from this replica's primary.
     private func admit(_ context: RequestContext) async throws(ShardError) {
-        if let record = environment.cache.current.shard(id)?.value, record.replica(on: node) != nil {
-            switch BackupRole.admit(epoch: context.epoch, record: record, node: node) {
-            case .accept: return
-            case .refuse(let error): throw error
-            case .refreshFirst: break
-            }
-        }
-        guard let record = try await environment.freshState().shard(id)?.value else { throw .notHosted(id) }
-        switch BackupRole.admit(epoch: context.epoch, record: record, node: node) {
-        case .accept: return
+        if try isAdmitted(context, by: environment.cache.current, isFresh: false) { return }
+        _ = try isAdmitted(context, by: try await environment.freshState(), isFresh: true)
+    }
+
+    /// False, when only a fresh state can tell.
+    private func isAdmitted(
+        _ context: RequestContext, by current: ClusterState, isFresh: Bool
+    ) throws(ShardError) -> Bool {
+        switch BackupRole.admit(epoch: context.epoch, to: id, on: node, in: current, isFresh: isFresh) {
+        case .accept: true
         case .refuse(let error): throw error
-        case .refreshFirst: throw .notServing(reason: "epoch \(context.epoch) is not known yet")
+        case .refreshFirst: false
         }
     }
 
-    /// Only a replica that catches up may be replaced: an in-sync one may be the last with some acknowledged write.
     private func admitReplacement(_ context: RequestContext) async throws(ShardError) {
         let current = try await environment.freshState()
         if current.collection(id.collection)?.value.recovery != nil { return try admitRecovery(current) }
         try await admit(context)
-        guard current.shard(id)?.value.isInSync(node) == false else {
-            throw .invalid(reason: "the replica is in sync, and is not replaced")
+        if let refusal = BackupRole.refusalOfReplacement(of: id, on: node, in: current) { throw refusal }
+    }
+
+    /// Waits for the changes of former primaries that are under way to end.
+    private func raiseFence(_ context: RequestContext) async throws(ShardError) {
+        while true {
+            switch state.withLock({ $0.fence.raise(to: context.epoch) }) {
+            case .open: return
+            case .refuse(let error): throw error
+            case .wait:
+                guard !context.deadline.isPast, (try? await Task.sleep(for: Self.fencePoll)) != nil else {
+                    throw .notServing(reason: "a write of a former primary is under way")
+                }
+            }
         }
     }
 }

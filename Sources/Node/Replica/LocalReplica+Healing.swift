@@ -62,17 +62,8 @@ extension LocalReplica {
     }
 
     private func leaveInSyncSet(_ stored: Stored<ShardRecord>) async throws(ShardError) {
-        let record = stored.value
         let live = environment.cache.current.liveNodes
-        let others = record.inSync.filter { $0 != node && live.contains($0) }
-        guard let target = others.first else { return }
-        let changed: ShardRecord
-        if record.primary == node {
-            changed = record.failingOver(to: target, dead: [node])
-        } else {
-            guard let demoted = try? record.demoting(node, by: record.primary) else { return }
-            changed = demoted
-        }
+        guard let changed = ReplicaHosting.leavingInSyncSet(stored.value, on: node, live: live) else { return }
         do {
             let outcome = try await environment.cache.store.compareAndSwap(
                 ControlKey.shard(id), expected: stored.revision, value: changed.encoded)

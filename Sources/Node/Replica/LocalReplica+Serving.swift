@@ -32,7 +32,7 @@ extension LocalReplica: ShardService {
     }
 
     func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
-        try checkEpoch(context, try await servingRecord(context))
+        try ServingRight.check(epoch: context.epoch, against: try await servingRecord(context))
         let shell = state.withLock { $0.shell }
         guard let shell, !shell.isOver else {
             _ = try shard()
@@ -78,7 +78,7 @@ extension LocalReplica: ShardService {
     func serving<Answer>(
         _ context: RequestContext, _ work: (Shard) async throws(ShardError) -> Answer
     ) async throws(ShardError) -> Answer {
-        try checkEpoch(context, try await servingRecord(context))
+        try ServingRight.check(epoch: context.epoch, against: try await servingRecord(context))
         let answer = try await sound(work)
         _ = try await servingRecord(context)
         return answer
@@ -104,17 +104,7 @@ extension LocalReplica: ShardService {
     private func servingRecord(_ context: RequestContext) async throws(ShardError) -> ShardRecord {
         guard environment.lease.holds else { throw .notServing(reason: "node \(node) holds no lease") }
         var current = try await environment.stateForAnswers()
-        if current.shard(id).map({ $0.value.epoch < context.epoch }) ?? true {
-            current = try await environment.freshState()
-        }
-        guard let record = current.shard(id)?.value, let replica = record.replica(on: node) else {
-            throw .notHosted(id)
-        }
-        guard replica.state == .inSync else { throw .notServing(reason: "the replica is catching up") }
-        return record
-    }
-
-    private func checkEpoch(_ context: RequestContext, _ record: ShardRecord) throws(ShardError) {
-        if context.epoch < record.epoch { throw .staleEpoch(current: record.epoch) }
+        if !ServingRight.suffices(current, for: context.epoch, of: id) { current = try await environment.freshState() }
+        return try ServingRight.record(of: id, on: node, in: current, holdsLease: environment.lease.holds)
     }
 }

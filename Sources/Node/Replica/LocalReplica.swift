@@ -55,10 +55,12 @@ final class LocalReplica: Sendable {
     struct State {
         var phase = Phase.opening
         var shell: PrimaryShell?
+        var fence = ReplicaFence()
+        /// Whether the primary's role is waiting for the writes of a former primary to end.
+        var isRoleDelayed = false
         var receiver: SnapshotReceiver?
         /// Copies that other nodes read.
         var copies: [UInt64: OutgoingCopy] = [:]
-        var liveNodes: Set<NodeID> = []
         var isHealing = false
         /// Whether files of before a healing are kept aside.
         var hasDamagedFiles = false
@@ -66,6 +68,8 @@ final class LocalReplica: Sendable {
     }
 
     static let retryDelay: Duration = .milliseconds(500)
+    /// A write of a former primary is one commit away from its end.
+    static let fencePoll: Duration = .milliseconds(2)
     /// For searches that run when the shard is replaced or removed to end.
     static let releasePatience: Duration = .seconds(15)
 
@@ -146,9 +150,7 @@ final class LocalReplica: Sendable {
     private func openFiles() async throws(ShardError) -> Shard {
         let current = try await environment.freshState()
         guard let record = current.shard(id)?.value, record.replica(on: node) != nil else { throw .notHosted(id) }
-        // The files of an in-sync replica exist from the collection's creation on: without them an empty shard would
-        // pass for one that holds every write.
-        let mayBeNew = !record.isInSync(node) || current.collection(id.collection)?.value.state == .creating
+        let mayBeNew = ReplicaHosting.mayBeginEmpty(record, on: node, in: current)
         let (folder, schema, options) = (folder, ShardSchema(collection.config), environment.options)
         let (runtime, logger, collections) = (environment.runtime, logger, environment.folder.collections)
         return try await Blocking.run { () throws(ShardError) in
@@ -220,8 +222,8 @@ final class LocalReplica: Sendable {
     /// Takes in a newer state of the cluster: becomes the primary, tells the primary's shell, heals what is damaged.
     func follow(_ current: ClusterState) {
         guard let record = current.shard(id) else { return }
-        let live = current.liveNodes
         let shell = state.withLock { state in
+            state.isRoleDelayed = false
             if let shell = state.shell, shell.isOver {
                 shell.end()
                 state.shell = nil
@@ -229,34 +231,32 @@ final class LocalReplica: Sendable {
             return state.shell
         }
         if let shell {
-            shell.recordChanged(record)
-            let isNews = state.withLock { state in
-                defer { state.liveNodes = live }
-                return state.liveNodes != live
-            }
-            if isNews { shell.liveNodesChanged(live) }
-            shell.settle(by: current)
+            shell.follow(current)
         } else if record.value.primary == node {
-            becomePrimary(record, live: live)
+            becomePrimary(record, in: current)
         }
         healIfNeeded(record)
         reconcilePayloadIndexes(current)
     }
 
-    private func becomePrimary(_ record: Stored<ShardRecord>, live: Set<NodeID>) {
+    private func becomePrimary(_ record: Stored<ShardRecord>, in current: ClusterState) {
         let shell: PrimaryShell? = state.withLock { state in
             guard case .open(let shard) = state.phase, state.shell == nil else { return nil }
+            // What it begins with must be all that former primaries have written here.
+            let passage = state.fence.raise(to: record.value.epoch)
+            state.isRoleDelayed = passage != .open
+            guard passage == .open else { return nil }
             let shell = PrimaryShell(
-                record: record, shard: shard, writeConsistencyFactor: collection.config.writeConsistencyFactor,
-                liveNodes: live, environment: environment.primary)
+                record: record, shard: shard, fence: fence,
+                writeConsistencyFactor: collection.config.writeConsistencyFactor, cluster: current,
+                environment: environment.primary)
             state.shell = shell
-            state.liveNodes = live
             return shell
         }
         guard let shell else { return }
         logger.info("Primary in epoch \(record.value.epoch) at sequence \(shell.shard.position.sequence)")
         shell.begin()
-        shell.settle(by: environment.cache.current)
+        shell.follow(current)
     }
 
     /// Whether the replica has to follow the same state again: to be healed, or to have another try as primary.
@@ -267,10 +267,21 @@ final class LocalReplica: Sendable {
         }
     }
 
+    /// Brackets each change that the primary's shell makes.
+    private var fence: PrimaryShell.Fence {
+        PrimaryShell.Fence(
+            begin: { [weak self] epoch in
+                guard let self else { return .notPrimary }
+                return self.state.withLock { $0.fence.begin(in: epoch) }
+            },
+            end: { [weak self] epoch in self?.state.withLock { $0.fence.end(in: epoch) } })
+    }
+
     /// To be called about every 50 ms.
     func tick() {
         quarantineIfDamaged()
         dropForgottenCopies()
+        if state.withLock({ $0.isRoleDelayed }) { follow(environment.cache.current) }
         state.withLock { $0.shell }?.tick()
         let retries = state.withLock { state in
             guard case .failed(_, let retryAt) = state.phase, retryAt <= .now else { return false }

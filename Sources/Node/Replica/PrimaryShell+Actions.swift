@@ -59,7 +59,7 @@ extension PrimaryShell {
                 environment.logger.info(
                     "Shard \(id): epoch \(record.epoch), primary \(record.primary), in sync \(record.inSync)")
                 feed(.recordChanged(Stored(record, revision: revision)))
-                settle(by: environment.cache.current)
+                follow(environment.cache.current)
                 // Requests that are answered from now on are checked against the new record, where that is cheap.
                 if environment.cache.store.latestRevisionIsCheap { try await environment.cache.refreshIfStale() }
             case .conflict:
@@ -73,7 +73,7 @@ extension PrimaryShell {
 
     private func refreshRecord() async {
         do throws(ControlStoreError) {
-            feed(.recordChanged(try await environment.cache.refreshIfStale().shard(id)))
+            follow(try await environment.cache.refreshIfStale())
         } catch {
             environment.logger.warning("Shard \(id): the record cannot be read: \(error)")
         }

@@ -17,21 +17,25 @@ struct PrimaryEnvironment: Sendable {
     let backup: @Sendable (ShardID, NodeID) -> any ReplicaService
 }
 
-/// Carries out what `PrimaryState` decides for a shard whose primary is on this node.
+/// Carries out what `PrimarySession` decides for a shard whose primary is on this node.
 ///
 /// The state machine and the writers that wait lie under one lock; its actions are performed outside of it, each as a
 /// task that ends with an event. A lost race between two actions is harmless: acknowledgements only grow, and each
 /// backup has one call under way at a time.
 final class PrimaryShell: Sendable {
+    typealias Waiter = CheckedContinuation<Result<Void, ShardError>, Never>
+
     private struct State {
-        var machine: PrimaryState
-        var pending = PendingWrites()
+        var session: PrimarySession
+        /// The writers that wait, by the session's keys.
+        var waiters: [UInt64: Waiter] = [:]
         var nextKey: UInt64 = 0
-        /// The log is kept from here on while a snapshot for the node is being copied.
-        var copyFloors: [NodeID: SequenceNumber] = [:]
-        /// What the shard was last told to keep, to tell it only of changes.
-        var retention: SequenceNumber?
-        var rejection: ShardError?
+    }
+
+    /// The replica's `ReplicaFence`: each change asks it first, and tells it when it ended.
+    struct Fence: Sendable {
+        let begin: @Sendable (Epoch) -> ShardError?
+        let end: @Sendable (Epoch) -> Void
     }
 
     /// Bytes of log records in one message to a backup.
@@ -41,35 +45,36 @@ final class PrimaryShell: Sendable {
     let id: ShardID
     let shard: Shard
     let environment: PrimaryEnvironment
+    private let fence: Fence
     private let state: Mutex<State>
     private let start = ContinuousClock.now
 
     init(
-        record: Stored<ShardRecord>, shard: Shard, writeConsistencyFactor: Int, liveNodes: Set<NodeID>,
-        environment: PrimaryEnvironment
+        record: Stored<ShardRecord>, shard: Shard, fence: Fence, writeConsistencyFactor: Int,
+        cluster: ClusterState, environment: PrimaryEnvironment
     ) {
         id = record.value.id
         self.shard = shard
+        self.fence = fence
         self.environment = environment
         state = Mutex(
             State(
-                machine: PrimaryState(
+                session: PrimarySession(
                     node: environment.node, record: record, position: shard.position,
-                    writeConsistencyFactor: writeConsistencyFactor, liveNodes: liveNodes,
-                    options: environment.options,
+                    writeConsistencyFactor: writeConsistencyFactor, cluster: cluster, options: environment.options,
                     answersAreChecked: environment.cache.store.latestRevisionIsCheap)))
     }
 
     /// Begins to open the backups.
-    func begin() { change { $0.machine.start(now: self.now) } }
+    func begin() { change { $0.start(now: self.now) } }
 
     private var now: Duration { ContinuousClock.now - start }
 
-    var isOver: Bool { state.withLock { $0.machine.isOver } }
-    var record: ShardRecord { state.withLock { $0.machine.record.value } }
+    var isOver: Bool { state.withLock { $0.session.isOver } }
+    var record: ShardRecord { state.withLock { $0.session.record.value } }
     /// Whether writes wait until every node knows the record.
-    var awaitsKnowledge: Bool { state.withLock { $0.machine.unsettled != nil } }
-    var isIdle: Bool { state.withLock { $0.pending.isEmpty } }
+    var awaitsKnowledge: Bool { state.withLock { $0.session.state.unsettled != nil } }
+    var isIdle: Bool { state.withLock { $0.session.isIdle } }
 
     // MARK: - Writing
 
@@ -83,7 +88,7 @@ final class PrimaryShell: Sendable {
 
     private func waitForRoom(deadline: Deadline) async throws(ShardError) {
         try await shard.waitForRoom(deadline: deadline)
-        while state.withLock({ $0.machine.largestUnindexedRows }) > environment.maximumBackupUnindexedRows {
+        while state.withLock({ $0.session.state.largestUnindexedRows }) > environment.maximumBackupUnindexedRows {
             guard !deadline.isPast, (try? await Task.sleep(for: Self.roomPoll)) != nil else {
                 throw .overloaded(reason: "a backup cannot index as fast as writes come in")
             }
@@ -92,16 +97,17 @@ final class PrimaryShell: Sendable {
 
     private func append(_ operation: WriteOperation, deadline: Deadline) async throws(ShardError) -> LogRecord {
         while true {
-            let epoch: Epoch = try state.withLock { (state) throws(ShardError) in
-                if let refusal = state.machine.admitWrite() { throw refusal }
-                return state.machine.record.value.epoch
-            }
+            let epoch = try state.withLock { (state) throws(ShardError) in try state.session.admitWrite() }
             do throws(ShardError) {
+                if let refusal = fence.begin(epoch) { throw refusal }
+                defer { fence.end(epoch) }
                 return try await shard.append(operation, epoch: epoch, deadline: deadline)
             } catch {
                 feed(.localFailed)
                 // The epoch was raised between the two steps, and a later write came first: take the new one.
-                guard case .staleEpoch = error, !isOver, !deadline.isPast else { throw error }
+                guard case .staleEpoch(let current) = error, !isOver, !deadline.isPast else { throw error }
+                // Another primary was heard from, and we shall hear of it.
+                if current > record.epoch { throw .notPrimary }
             }
         }
     }
@@ -112,94 +118,60 @@ final class PrimaryShell: Sendable {
             return state.nextKey
         }
         let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { (waiter: PendingWrites.Waiter) in
-                let isWaiting = state.withLock { state in
-                    state.pending.add(position.sequence, deadline: deadline, key: key, waiter: waiter)
+            await withCheckedContinuation { (waiter: Waiter) in
+                state.withLock { $0.waiters[key] = waiter }
+                change {
+                    $0.committed(position, key: key, deadline: deadline.instant - self.start, now: self.now)
                 }
-                if !isWaiting { waiter.resume(returning: .success(())) }
-                feed(.localCommitted(position))
-                if isWaiting { failIfOver(key) }
+                if Task.isCancelled { abandon(key) }
             }
         } onCancel: {
-            state.withLock { $0.pending.remove(key: key) }?.resume(returning: .failure(.deadlineExceeded))
+            abandon(key)
         }
         try result.get()
     }
 
-    /// A write that began to wait after the state machine ended would wait in vain.
-    private func failIfOver(_ key: UInt64) {
-        let waiter = state.withLock { $0.machine.isOver || Task.isCancelled ? $0.pending.remove(key: key) : nil }
-        waiter?.resume(returning: .failure(Task.isCancelled ? .deadlineExceeded : .notPrimary))
+    private func abandon(_ key: UInt64) {
+        let waiter = state.withLock { state in
+            state.session.forget(key)
+            return state.waiters.removeValue(forKey: key)
+        }
+        waiter?.resume(returning: .failure(.deadlineExceeded))
     }
 
     // MARK: - Events
 
-    func recordChanged(_ record: Stored<ShardRecord>?) { feed(.recordChanged(record)) }
-
-    func liveNodesChanged(_ nodes: Set<NodeID>) { feed(.liveNodesChanged(nodes)) }
-
-    /// Looks whether every node knows the record that writes wait for.
-    func settle(by current: ClusterState) {
-        let known: Revision? = state.withLock { state in
-            guard let awaited = state.machine.unsettled, current.revision >= awaited,
-                current.isKnown(awaited, exempt: state.machine.record.value.inSync)
-            else { return nil }
-            return awaited
-        }
-        if let known { feed(.recordKnown(known)) }
-    }
+    func follow(_ current: ClusterState) { change { $0.follow(current, now: self.now) } }
 
     /// To be called about every 50 ms.
     func tick() {
-        if state.withLock({ $0.pending.isEmpty && $0.machine.isQuiet }) { return }
-        let overdue = state.withLock { $0.pending.removeOverdue() }
-        for waiter in overdue { waiter.resume(returning: .failure(.deadlineExceeded)) }
+        if state.withLock({ $0.session.isQuiet }) { return }
         feed(.tick)
     }
 
     /// Fails the writes that wait; the shell is not used any more.
-    func end() {
-        let waiters = state.withLock { $0.pending.removeAll() }
-        for waiter in waiters { waiter.resume(returning: .failure(.notPrimary)) }
-        shard.setLogRetention(after: nil)
-    }
+    func end() { change { $0.end() } }
 
-    func feed(_ event: PrimaryEvent) { change { $0.machine.handle(event, now: self.now) } }
+    func feed(_ event: PrimaryEvent) { change { $0.handle(event, now: self.now) } }
 
-    private func change(_ body: (inout State) -> [PrimaryAction]) {
-        var settled: [(PendingWrites.Waiter, Result<Void, ShardError>)] = []
-        let actions = state.withLock { state in
-            let actions = body(&state)
-            for action in actions {
-                switch action {
-                case .acknowledge(let sequence):
-                    settled += state.pending.acknowledge(through: sequence).map { ($0, .success(())) }
-                case .rejectPending(let error):
-                    settled += state.pending.removeAll().map { ($0, .failure(error)) }
-                case .stepDown:
-                    settled += state.pending.removeAll().map { ($0, .failure(.notPrimary)) }
-                case .open, .send, .sendSnapshot, .compareAndSwap, .refreshRecord: break
-                }
-            }
-            updateRetention(&state)
-            return actions
+    private func change(_ body: (inout PrimarySession) -> PrimarySession.Outcome) {
+        let (outcome, settled) = state.withLock { state in
+            let outcome = body(&state.session)
+            apply(outcome.retention)
+            return (outcome, outcome.settled.map { ($0, state.waiters.removeValue(forKey: $0.key)) })
         }
-        for (waiter, result) in settled { waiter.resume(returning: result) }
-        for action in actions { perform(action) }
+        for (write, waiter) in settled {
+            waiter?.resume(returning: write.error.map { .failure($0) } ?? .success(()))
+        }
+        for action in outcome.actions { perform(action) }
     }
 
-    private func updateRetention(_ state: inout State) {
-        let floors = state.copyFloors.values + [state.machine.retentionFloor].compactMap { $0 }
-        let retention = state.machine.isOver ? nil : floors.min()
-        guard retention != state.retention else { return }
-        state.retention = retention
-        shard.setLogRetention(after: retention)
+    /// Under the lock, so that the shard is told of changes in their order.
+    private func apply(_ retention: PrimarySession.Retention) {
+        if case .changed(let sequence) = retention { shard.setLogRetention(after: sequence) }
     }
 
     func setCopyFloor(_ sequence: SequenceNumber?, for node: NodeID) {
-        state.withLock { state in
-            state.copyFloors[node] = sequence
-            updateRetention(&state)
-        }
+        state.withLock { apply($0.session.setCopyFloor(sequence, for: node)) }
     }
 }

@@ -62,7 +62,7 @@ extension ShardGeneration {
         let records: [LogRecord]
         switch request {
         case .append(let operation, let epoch, let matching):
-            guard epoch >= commit.state.position.epoch else {
+            guard commit.state.position.next(in: epoch) != nil else {
                 return .failure(.staleEpoch(current: commit.state.position.epoch))
             }
             var sequence = commit.state.position.sequence
@@ -78,7 +78,7 @@ extension ShardGeneration {
         }
         var expected = commit.state.position
         for record in records {
-            guard record.position.sequence == expected.sequence.next, record.position.epoch >= expected.epoch else {
+            guard expected.isFollowed(by: record.position) else {
                 return .failure(.invalid(reason: "record \(record.position) does not follow \(expected)"))
             }
             expected = record.position

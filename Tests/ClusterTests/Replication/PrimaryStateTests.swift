@@ -344,4 +344,60 @@ import Testing
         }
         #expect(15...25 ~= opens)
     }
+
+    /// A node's disk was lost while nothing was written. Its replica came back empty, and was made in sync at once, since
+    /// it had had everything before: it then answered reads with nothing.
+    @Test func aReplicaWhoseProcessEndedIsAskedAnewBeforeItIsCountedOn() throws {
+        var primary = started(Self.record([.inSync, .inSync]), at: 7)
+        let demoted = try Self.record([.inSync, .inSync]).value.demoting(two, by: NodeID(1))
+        _ = primary.handle(.liveNodesChanged([NodeID(1)]), now: .zero)
+        _ = primary.handle(.recordChanged(Stored(demoted, revision: Revision(2))), now: .zero)
+        #expect(primary.handle(.liveNodesChanged([NodeID(1), two]), now: .milliseconds(1)) == [.open(two)])
+        #expect(
+            primary.handle(.backupOpened(two, state(0), epochHere: Epoch(0)), now: .milliseconds(2))
+                == [.send(two, after: .start)])
+    }
+
+    /// A replica that found its data damaged takes itself out of the set. Its primary, which knew it to have everything,
+    /// put it back at once.
+    @Test func aReplicaThatLeftTheInSyncSetIsAskedAnew() throws {
+        var primary = started(Self.record([.inSync, .inSync]), at: 7)
+        let left = try Self.record([.inSync, .inSync]).value.demoting(two, by: NodeID(1))
+        #expect(primary.handle(.recordChanged(Stored(left, revision: Revision(2))), now: .zero) == [.open(two)])
+    }
+
+    /// The news that a node is gone came after the record that said so: in between it was promoted again.
+    @Test func aRecordAndTheNodesThatAreGoneAreSeenTogether() throws {
+        var primary = started(Self.record([.inSync, .inSync]), at: 7)
+        let demoted = try Self.record([.inSync, .inSync]).value.demoting(two, by: NodeID(1))
+        let actions = primary.follow(
+            Stored(demoted, revision: Revision(2)), liveNodes: [NodeID(1)], restarted: [], now: .zero)
+        #expect(actions == [])
+    }
+
+    /// A node crashed while its promotion of a replica was on its way to a store elsewhere, and began anew as primary
+    /// without knowing of it: it acknowledged without a replica that was in sync by then.
+    @Test func aPrimaryThatBeginsSettlesWhatAFormerProcessMayHaveAskedFor() {
+        let record = Self.record([.inSync, .catchingUp])
+        var primary = PrimaryState(
+            node: NodeID(1), record: record, position: position(3), writeConsistencyFactor: 1,
+            liveNodes: [NodeID(1)], answersAreChecked: false)
+        #expect(primary.start(now: .zero) == [.compareAndSwap(expected: Revision(1), record: record.value)])
+        _ = primary.handle(.recordKnown(Revision(1)), now: .zero)
+        #expect(write(&primary, 4) == [])
+        #expect(
+            primary.handle(.recordChanged(Stored(record.value, revision: Revision(2))), now: .zero)
+                == [.acknowledge(through: SequenceNumber(4))])
+    }
+
+    /// With a promotion of unknown outcome nothing is acknowledged, and a handover waits for acknowledgements: both waited
+    /// for ever.
+    @Test func aHandoverDoesNotKeepAnUnknownPromotionFromBeingSettled() {
+        let record = Self.record([.inSync, .inSync, .catchingUp], handover: two)
+        var primary = PrimaryState(
+            node: NodeID(1), record: record, position: position(3), writeConsistencyFactor: 1,
+            liveNodes: [NodeID(1), two], answersAreChecked: false)
+        let settling = PrimaryAction.compareAndSwap(expected: Revision(1), record: record.value)
+        #expect(primary.start(now: .zero) == [.open(two), settling])
+    }
 }
