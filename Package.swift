@@ -106,6 +106,7 @@ let package = Package(
         tests("ShardTests", ["Shard", "LMDB", "VectorIndex", "DataModel"]),
         tests("ClusterTests", ["Cluster", "DataModel", logging]),
         tests("RPCTests", ["RPC", "DataModel", logging] + nio),
+        tests("SimulationTests", ["Cluster", "DataModel"]),
         tests("CoordinatorTests", ["Coordinator", "Cluster", "DataModel", logging]),
         tests("NodeTests", ["Node", "CSHA256", "Shard", "Coordinator", "Cluster", "DataModel", logging]),
         tests("HTTPAPITests", ["HTTPAPI", "Coordinator", "CSimdJSON", "DataModel", logging, lifecycle] + nio),

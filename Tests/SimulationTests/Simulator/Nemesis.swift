@@ -1,0 +1,148 @@
+import Cluster
+import DataModel
+
+/// Everything that goes wrong, and the operators who move replicas meanwhile.
+final class Nemesis {
+    private unowned let simulation: Simulation
+    private var isStopped = false
+    private var planned = 0
+    /// Nothing else goes wrong until the replica whose disk was lost is whole again.
+    private var healing: NodeID?
+
+    init(_ simulation: Simulation) { self.simulation = simulation }
+
+    private var profile: Profile { simulation.profile }
+
+    func run() {
+        simulation.after(simulation.random.within(0...2 * profile.faultInterval)) { [self] in
+            guard !isStopped else { return }
+            if let node = healing, isWhole(node) { healing = nil }
+            if healing == nil { doHarm() }
+            run()
+        }
+    }
+
+    private func isWhole(_ node: NodeID) -> Bool {
+        let node = simulation.node(node)
+        return simulation.store.record?.value.isInSync(node.id) != true || (!node.diskWasLost && node.files != nil)
+    }
+
+    private func doHarm() {
+        guard let node = simulation.nodes.randomElement(using: &simulation.random) else { return }
+        let faults = profile.faults
+        switch simulation.random.within(0...14) {
+        case 0, 1, 2: if faults.crashes { crash(simulation.random.chance(0.5) ? node : primary ?? node) }
+        case 3: if faults.crashes && simulation.random.chance(0.2) { for node in simulation.nodes { crash(node) } }
+        case 4, 5:
+            if faults.stops { node.stop(for: simulation.random.within(50...3 * profile.leaseTime / 1_000) * 1_000) }
+        case 6, 7: if faults.partitions { partition(node) }
+        case 8: if faults.clockJumps { node.wallOffset += Double(simulation.random.within(-5_000...5_000)) }
+        case 9: if faults.fullDisks { fillDisk(of: node) }
+        case 10, 11: if faults.lostDisks { loseDisk(of: node) }
+        case 12: if faults.moves { planMove() }
+        case 13: if faults.moves { askForHandover() }
+        default: if faults.moves { cancelMove() }
+        }
+    }
+
+    /// Everything works again from now on.
+    func stop() {
+        isStopped = true
+        simulation.network.cut = []
+        simulation.slowCommits = 0
+        (simulation.network.lossRate, simulation.network.duplicationRate) = (0, 0)
+        for node in simulation.nodes {
+            node.diskIsFull = false
+            node.process.stoppedUntil = 0
+            node.start()
+        }
+    }
+
+    // MARK: - Nodes
+
+    private var primary: SimulatedNode? { simulation.store.record.map { simulation.node($0.value.primary) } }
+
+    private func crash(_ node: SimulatedNode) {
+        node.crash()
+        simulation.after(simulation.random.within(10...5_000) * 1_000) { node.start() }
+    }
+
+    private func fillDisk(of node: SimulatedNode) {
+        simulation.trace("node \(node.id): its disk is full")
+        node.diskIsFull = true
+        simulation.after(simulation.random.within(100...3_000) * 1_000) { node.diskIsFull = false }
+    }
+
+    /// Only where the data is elsewhere too: nothing brings back what was on the last disk.
+    private func loseDisk(of node: SimulatedNode) {
+        guard let record = simulation.store.record?.value, record.isInSync(node.id), record.inSync.count > 1,
+            simulation.nodes.allSatisfy({ $0.isUp && !$0.isStopped }), simulation.network.cut.isEmpty
+        else { return }
+        // A move may be about to remove the other copy.
+        guard record.inSync.allSatisfy({ simulation.store.entries[ControlKey.live($0)] != nil }),
+            simulation.store.operations.allSatisfy(\.state.isFinal)
+        else { return }
+        simulation.trace("node \(node.id): loses its disk")
+        // Nor shall another replica leave the set for want of a few messages meanwhile.
+        simulation.network.lossRate = 0
+        healing = node.id
+        crash(node)
+        node.files = nil
+        node.diskWasLost = true
+    }
+
+    // MARK: - The network
+
+    private func partition(_ node: SimulatedNode) {
+        let others = simulation.nodes.map(\.id).filter { $0 != node.id } + [Simulation.storeID]
+        let cut: [SimulatedNetwork.Link]
+        switch simulation.random.within(0...4) {
+        case 0: cut = others.flatMap { both(node.id, $0) }
+        case 1: cut = others.map { SimulatedNetwork.Link(from: node.id, to: $0) }
+        case 2: cut = others.map { SimulatedNetwork.Link(from: $0, to: node.id) }
+        case 3: cut = both(node.id, Simulation.storeID)
+        default: cut = others.filter { $0 != Simulation.storeID }.flatMap { both(node.id, $0) }
+        }
+        simulation.trace("the network is cut: \(cut.map { "\($0.from)>\($0.to)" }.joined(separator: " "))")
+        simulation.network.cut.formUnion(cut)
+        simulation.after(simulation.random.within(50...6_000) * 1_000) { [self] in
+            simulation.network.cut.subtract(cut)
+        }
+    }
+
+    private func both(_ one: NodeID, _ other: NodeID) -> [SimulatedNetwork.Link] {
+        [SimulatedNetwork.Link(from: one, to: other), SimulatedNetwork.Link(from: other, to: one)]
+    }
+
+    // MARK: - Operators
+
+    private func planMove() {
+        guard let record = simulation.store.record?.value,
+            let from = record.replicas.map(\.node).randomElement(using: &simulation.random),
+            let to = simulation.nodes.map(\.id).filter({ record.replica(on: $0) == nil })
+                .randomElement(using: &simulation.random)
+        else { return }
+        planned += 1
+        let operation = OperationRecord(
+            id: "move-\(planned)",
+            kind: .move(collection: record.id.collection, shard: record.id.number, from: from, to: to),
+            reason: "a test", createdAt: Double(simulation.now) / 1e6 + 1_000_000)
+        simulation.trace("operator: move from \(from) to \(to)")
+        simulation.store.put(ControlKey.operation(operation.id), operation)
+    }
+
+    private func cancelMove() {
+        let open = simulation.store.operations.filter { !$0.state.isFinal }
+        guard let operation = open.randomElement(using: &simulation.random) else { return }
+        simulation.trace("operator: cancel \(operation.id)")
+        simulation.store.put(ControlKey.operation(operation.id), operation.cancelled)
+    }
+
+    private func askForHandover() {
+        guard var record = simulation.store.record?.value,
+            let target = record.inSync.filter({ $0 != record.primary }).randomElement(using: &simulation.random)
+        else { return }
+        record.handover = target
+        simulation.store.put(ControlKey.shard(record.id), record)
+    }
+}

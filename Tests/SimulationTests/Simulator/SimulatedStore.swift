@@ -1,0 +1,119 @@
+import Cluster
+import DataModel
+
+/// The control store: linearizable, with leases that end by its own clock. Nodes reach it through `SimulatedNode.ask`.
+final class SimulatedStore {
+    private struct Lease {
+        let owner: NodeID
+        let incarnation: Int
+        let time: Int
+        var endsAt: Int
+    }
+
+    private unowned let simulation: Simulation
+    private(set) var entries: [String: ControlEntry] = [:]
+    private(set) var revision = Revision.zero
+    private var history: [ControlEvent] = []
+    private var leases: [LeaseID: Lease] = [:]
+    private var granted: UInt64 = 0
+    /// The newest record of the shard.
+    private(set) var record: Stored<ShardRecord>?
+
+    init(_ simulation: Simulation) { self.simulation = simulation }
+
+    // MARK: - Transactions
+
+    func commit(guards: [ControlGuard], _ mutations: [ControlMutation]) -> Result<TransactionOutcome, ControlStoreError>
+    {
+        for case .put(_, _, let lease?) in mutations where leases[lease] == nil {
+            return .failure(.leaseExpired(lease))
+        }
+        for condition in guards where entries[condition.key]?.modRevision != condition.expected {
+            return .success(.conflict)
+        }
+        revision = Revision(revision.rawValue + 1)
+        for mutation in mutations {
+            switch mutation {
+            case .put(let key, let value, let lease):
+                let entry = ControlEntry(key: key, value: value, modRevision: revision, lease: lease)
+                entries[key] = entry
+                history.append(.put(entry))
+            case .delete(let key):
+                if entries.removeValue(forKey: key) != nil { history.append(.delete(key: key, revision: revision)) }
+            }
+            if mutation.key == ControlKey.shard(simulation.shard) { noteRecord() }
+        }
+        return .success(.committed(revision))
+    }
+
+    func put(_ key: String, _ record: some ControlRecord) {
+        _ = commit(guards: [], [.put(key: key, value: record.encoded)])
+    }
+
+    /// In order of ids.
+    var operations: [OperationRecord] {
+        entries.filter { $0.key.hasPrefix(ControlKey.operations) }.values
+            .compactMap { OperationRecord(encoded: $0.value) }.sorted { $0.id < $1.id }
+    }
+
+    private func noteRecord() {
+        guard let entry = entries[ControlKey.shard(simulation.shard)], let value = ShardRecord(encoded: entry.value)
+        else {
+            return
+        }
+        simulation.trace(
+            "store: epoch \(value.epoch) primary \(value.primary) in sync \(value.inSync)"
+                + " of \(value.replicas.map(\.node)) handover \(value.handover?.description ?? "-")")
+        let former = record?.value
+        record = Stored(value, revision: entry.modRevision)
+        simulation.judge.recordChanged(from: former, to: value)
+    }
+
+    func changes(after revision: Revision) -> [ControlEvent] {
+        // The history ascends in revisions.
+        var (low, high) = (0, history.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if history[middle].revision <= revision { low = middle + 1 } else { high = middle }
+        }
+        return Array(history[low...])
+    }
+
+    // MARK: - Leases
+
+    func grant(to node: SimulatedNode, time: Int) -> LeaseID {
+        granted += 1
+        let lease = LeaseID(granted)
+        leases[lease] = Lease(
+            owner: node.id, incarnation: node.incarnation, time: time, endsAt: simulation.now + time)
+        expireLater(lease)
+        return lease
+    }
+
+    func keepAlive(_ id: LeaseID) -> Result<Void, ControlStoreError> {
+        guard let lease = leases[id], lease.endsAt > simulation.now else { return .failure(.leaseExpired(id)) }
+        leases[id]?.endsAt = simulation.now + lease.time
+        return .success(())
+    }
+
+    func revoke(_ id: LeaseID) {
+        guard leases.removeValue(forKey: id) != nil else { return }
+        let keys = entries.values.filter { $0.lease == id }.map(\.key).sorted()
+        if !keys.isEmpty { simulation.trace("store: lease \(id) is over, and with it \(keys.joined(separator: " "))") }
+        if !keys.isEmpty { _ = commit(guards: [], keys.map { .delete(key: $0) }) }
+    }
+
+    private func expireLater(_ id: LeaseID) {
+        guard let lease = leases[id] else { return }
+        simulation.after(max(lease.endsAt - simulation.now, 0)) { [unowned self] in
+            guard let lease = leases[id] else { return }
+            if lease.endsAt <= simulation.now { revoke(id) } else { expireLater(id) }
+        }
+    }
+
+    /// On one machine a dead process is noticed by its file lock.
+    func noticeDeath(of node: NodeID, incarnation: Int) {
+        for (id, lease) in leases.sorted(by: { $0.key < $1.key })
+        where lease.owner == node && lease.incarnation == incarnation { revoke(id) }
+    }
+}
