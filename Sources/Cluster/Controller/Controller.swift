@@ -16,6 +16,8 @@ package struct Controller {
         package var deadNodePatienceSeconds = 600.0
         /// Operations that are over are forgotten after a day.
         package var operationRetentionSeconds = 86_400.0
+        /// Replicas that a node sends at a time for operations, and that it receives.
+        package var transfersPerNode = 1
         /// Whether primaries are handed over until every node has about as many.
         package var balancesPrimaries = true
 

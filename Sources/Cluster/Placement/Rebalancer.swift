@@ -81,7 +81,8 @@ package struct Rebalancer {
         self.state = state
         nodes = Dictionary(uniqueKeysWithValues: state.liveNodes.map { ($0, Node()) })
         let moving = Dictionary(
-            state.openOperations.map { ($0.value.shard, $0.value) }, uniquingKeysWith: { first, _ in first })
+            state.openOperations.compactMap { operation in operation.value.kind.shard.map { ($0, operation.value.kind) } },
+            uniquingKeysWith: { first, _ in first })
         for shard in state.allShards.map(\.value) {
             let collection: Stored<CollectionRecord>? = state.collection(shard.id.collection)
             guard let collection, collection.value.state != .deleting else { continue }
@@ -90,7 +91,7 @@ package struct Rebalancer {
             let isFixed = moving[shard.id] != nil || shard.inSync.count < shard.replicas.count
             for replica in shard.replicas {
                 var place = replica.node
-                if let move = moving[shard.id], move.source == place { place = move.target }
+                if let move = moving[shard.id], move.source == place, let target = move.target { place = target }
                 nodes[place]?.holdings[shard.id] = Holding(
                     shard: shard.id, load: known[replica.node] ?? largest, isPrimary: replica.node == shard.primary,
                     isFixed: isFixed)

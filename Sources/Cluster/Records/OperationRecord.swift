@@ -2,6 +2,8 @@ package import DataModel
 
 /// `operations/<id>`: a durable, cancellable operation that the controller carries out step by step.
 package struct OperationRecord: ControlRecord {
+    /// What is to be done. A kind that works on a shard changes its record; the others plan operations of their own,
+    /// whose records name them as `parent`, and follow those.
     package enum Kind: Sendable, Codable, Equatable {
         /// Adds a replica on `to`, then removes the one on `from`.
         case move(collection: CollectionID, shard: ShardNumber, from: NodeID, to: NodeID)
@@ -28,10 +30,15 @@ package struct OperationRecord: ControlRecord {
     package var blockedSince: Double?
     /// Whether it changed the map: only then is there something to undo.
     package var hasStarted: Bool
+    /// The operation that planned this one as a step of its own.
+    package var parent: String?
+    /// The most that each of its transfers sends; nil for what the nodes are set to.
+    package var maxBytesPerSecond: UInt64?
 
     package init(
         id: String, kind: Kind, state: State = .planned, detail: String = "", reason: String, bytesTotal: UInt64 = 0,
-        createdAt: Double, blockedSince: Double? = nil, hasStarted: Bool = false
+        createdAt: Double, blockedSince: Double? = nil, hasStarted: Bool = false, parent: String? = nil,
+        maxBytesPerSecond: UInt64? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -42,6 +49,8 @@ package struct OperationRecord: ControlRecord {
         self.createdAt = createdAt
         self.blockedSince = blockedSince
         self.hasStarted = hasStarted
+        self.parent = parent
+        self.maxBytesPerSecond = maxBytesPerSecond
     }
 
     /// The record with the wish that it end; unchanged when it is over already.
@@ -50,21 +59,33 @@ package struct OperationRecord: ControlRecord {
         if !state.isFinal { record.state = .cancelling }
         return record
     }
+}
 
-    package var shard: ShardID {
-        switch kind {
+extension OperationRecord.Kind {
+    /// The collection whose map the operation changes.
+    package var collection: CollectionID? {
+        switch self {
+        case .move(let collection, _, _, _): collection
+        }
+    }
+
+    /// The shard whose record the operation changes: no two operations work on one at the same time.
+    package var shard: ShardID? {
+        switch self {
         case .move(let collection, let shard, _, _): ShardID(collection: collection, number: shard)
         }
     }
 
-    package var source: NodeID {
-        switch kind {
+    /// The node that gives a replica up.
+    package var source: NodeID? {
+        switch self {
         case .move(_, _, let from, _): from
         }
     }
 
-    package var target: NodeID {
-        switch kind {
+    /// The node that gets a replica.
+    package var target: NodeID? {
+        switch self {
         case .move(_, _, _, let to): to
         }
     }

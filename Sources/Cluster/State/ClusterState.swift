@@ -89,8 +89,17 @@ package struct ClusterState: Sendable {
 
     /// The operations that are not over, oldest first.
     package var openOperations: [Stored<OperationRecord>] {
-        operations.values.filter { !$0.value.state.isFinal }
-            .sorted { ($0.value.createdAt, $0.value.id) < ($1.value.createdAt, $1.value.id) }
+        operations.values.filter { !$0.value.state.isFinal }.sorted { Self.isBefore($0.value, $1.value) }
+    }
+
+    /// The steps that an operation has planned, in their order.
+    package func steps(of operation: String) -> [Stored<OperationRecord>] {
+        operations.values.filter { $0.value.parent == operation }.sorted { Self.isBefore($0.value, $1.value) }
+    }
+
+    /// By age; the steps of an operation, which are equally old, by their numbers.
+    private static func isBefore(_ a: OperationRecord, _ b: OperationRecord) -> Bool {
+        (a.createdAt, a.id.count, a.id) < (b.createdAt, b.id.count, b.id)
     }
 
     // MARK: - Following the store

@@ -141,14 +141,16 @@ private struct DialectCollectionCluster: Encodable {
     init(_ table: ShardTable, answeredBy: NodeID, operations: [OperationStatus]) {
         peer_id = answeredBy.rawValue
         shard_count = table.shards.count
-        shard_transfers =
-            operations
-            .filter { $0.state == .running && $0.request.collection == table.collection }
-            .map {
+        shard_transfers = operations.compactMap { operation in
+            guard operation.state == .running, operation.collection == table.collection, let shard = operation.shard,
+                let to = operation.to
+            else { return nil }
+            let primary = table.shards.first { $0.number == shard }?.replicas.first { $0.isPrimary }?.node
+            return (operation.from ?? primary).map {
                 Transfer(
-                    shard_id: $0.request.shard.rawValue, from: $0.request.from.rawValue, to: $0.request.to.rawValue,
-                    comment: $0.detail)
+                    shard_id: shard.rawValue, from: $0.rawValue, to: to.rawValue, comment: operation.detail)
             }
+        }
         for shard in table.shards {
             for replica in shard.replicas {
                 let state = Self.name(of: replica.state)

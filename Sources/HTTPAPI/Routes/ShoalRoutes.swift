@@ -84,7 +84,7 @@ extension JSONElement {
             node: try integer("node", in: 0...Int(UInt32.max)).map { NodeID(UInt32($0)) })
     }
 
-    /// `{"collection", "shard", "from", "to"}`.
+    /// `{"collection", "shard", "from", "to"}`, and if need be `maxBytesPerSecond`.
     fileprivate func moveRequest() throws(DialectError) -> MoveRequest {
         try requireObject()
         guard let collection = try string("collection") else {
@@ -92,6 +92,12 @@ extension JSONElement {
         }
         return MoveRequest(
             collection: collection, shard: ShardNumber(try identifier("shard")),
-            from: NodeID(try identifier("from")), to: NodeID(try identifier("to")))
+            from: NodeID(try identifier("from")), to: NodeID(try identifier("to")),
+            maxBytesPerSecond: try maximumBytesPerSecond())
+    }
+
+    /// How fast an operation may send, when the request says so.
+    fileprivate func maximumBytesPerSecond() throws(DialectError) -> UInt64? {
+        try integer("maxBytesPerSecond", in: 1...Int.max).map { UInt64($0) }
     }
 }

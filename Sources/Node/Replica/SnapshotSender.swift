@@ -99,7 +99,7 @@ struct SnapshotSender {
     private func write(_ progress: Progress) async {
         let cache = shell.environment.cache
         let operation = cache.current.openOperations.first {
-            $0.value.shard == shell.id && $0.value.target == node
+            $0.value.kind.shard == shell.id && $0.value.kind.target == node
         }
         guard let operation else { return }
         _ = try? await cache.store.put(

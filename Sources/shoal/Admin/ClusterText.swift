@@ -98,12 +98,13 @@ package enum ClusterText {
     package static func operations(_ operations: [OperationStatus]) -> String {
         if operations.isEmpty { return "no operations\n" }
         var table = TextTable([
-            .init("OPERATION"), .init("STATE"), .init("WHAT"), .init("DONE", .right), .init("TOTAL", .right),
-            .init("DETAIL"), .init("REASON"),
+            .init("OPERATION"), .init("STATE"), .init("WHAT"), .init("STEPS", .right), .init("DONE", .right),
+            .init("TOTAL", .right), .init("DETAIL"), .init("REASON"),
         ])
         for operation in operations {
             table.add([
-                operation.id, operation.state.rawValue, "\(operation.kind) \(operation.title)",
+                operation.id, operation.state.rawValue, operation.title,
+                operation.stepsTotal == 0 ? "-" : "\(operation.stepsDone)/\(operation.stepsTotal)",
                 Figures.bytes(operation.bytesDone),
                 operation.bytesTotal == 0 ? "-" : Figures.bytes(operation.bytesTotal), operation.detail,
                 operation.reason,

@@ -5,8 +5,8 @@ extension OperationStatus {
     var hasEnded: Bool { state != .planned && state != .running }
     var hasFailed: Bool { state == .failed || state == .cancelled }
 
-    /// `words/0 node 1 -> 3`
-    var title: String { "\(request.collection)/\(request.shard) node \(request.from) -> \(request.to)" }
+    /// `move words/0 node 1 -> 3`
+    var title: String { subject.isEmpty ? kind : "\(kind) \(subject)" }
 }
 
 /// Follows operations to their end: a bar for the one that runs on a terminal, lines elsewhere.

@@ -50,6 +50,12 @@ import Testing
             id: "o", kind: .move(collection: CollectionID("c"), shard: ShardNumber(1), from: NodeID(1), to: NodeID(2)),
             reason: "r", createdAt: 1.5, blockedSince: 2)
         #expect(OperationRecord(encoded: operation.encoded) == operation)
+        // As versions wrote it that knew neither parents nor throttles.
+        let old = #"""
+            {"bytesTotal":0,"createdAt":1.5,"blockedSince":2,"detail":"","hasStarted":false,"id":"o","kind":{"move":
+            {"collection":"c","from":1,"shard":1,"to":2}},"reason":"r","state":"planned"}
+            """#
+        #expect(OperationRecord(encoded: Array(old.utf8)) == operation)
         #expect(ShardRecord(encoded: Array("{".utf8)) == nil)
         #expect(ShardRecord(encoded: []) == nil)
     }

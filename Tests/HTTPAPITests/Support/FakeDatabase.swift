@@ -244,7 +244,8 @@ final class FakeDatabase: Database {
 
     static func operation(_ request: MoveRequest, state: OperationStatus.State) -> OperationStatus {
         OperationStatus(
-            id: "op-1", kind: "move", request: request, state: state, detail: "copying", reason: "asked for",
+            id: "op-1", kind: "move", subject: "a replica", collection: request.collection, shard: request.shard,
+            from: request.from, to: request.to, state: state, detail: "copying", reason: "asked for",
             bytesDone: 1, bytesTotal: 2, createdAt: 0)
     }
 

@@ -1,0 +1,33 @@
+import DataModel
+
+extension Controller {
+    /// Takes each operation one step on.
+    mutating func advanceOperations() {
+        forgetOldOperations()
+        let open = state.openOperations
+        var slots = TransferSlots(open, in: state, perNode: options.transfersPerNode)
+        for operation in open {
+            if let shard = operation.value.kind.shard, touched.contains(shard) { continue }
+            switch operation.value.kind {
+            case .move(_, _, let from, let to):
+                advanceMove(operation, from: from, to: to, &slots)
+            }
+        }
+    }
+
+    private mutating func forgetOldOperations() {
+        for id in state.operations.keys.sorted() {
+            guard let operation = state.operations[id], operation.value.state.isFinal,
+                now - operation.value.createdAt > options.operationRetentionSeconds
+            else { continue }
+            // Its steps are what an operation knows of its progress.
+            if let parent = operation.value.parent.flatMap({ state.operations[$0] }), !parent.value.state.isFinal {
+                continue
+            }
+            act(
+                "operation \(id): over for long",
+                guards: [ControlGuard(key: ControlKey.operation(id), expected: operation.revision)],
+                mutations: [.delete(key: ControlKey.operation(id)), .delete(key: ControlKey.progress(id))])
+        }
+    }
+}

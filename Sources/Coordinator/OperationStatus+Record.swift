@@ -1,0 +1,74 @@
+import Cluster
+import DataModel
+import Foundation
+
+extension OperationStatus {
+    /// For how long an operation that is over is shown.
+    private static let historySeconds: Double = 24 * 60 * 60
+
+    /// All that are open, and those of the last day; newest first.
+    static func recent(in state: ClusterState) -> [OperationStatus] {
+        let oldest = Date().timeIntervalSince1970 - historySeconds
+        return state.operations.values.map(\.value).filter { !$0.state.isFinal || $0.createdAt >= oldest }
+            .sorted { ($1.createdAt, $1.id.count, $1.id) < ($0.createdAt, $0.id.count, $0.id) }
+            .map { OperationStatus($0, in: state) }
+    }
+
+    init(_ operation: OperationRecord, in state: ClusterState) {
+        let kind = operation.kind
+        let words = Words(kind, in: state)
+        let steps = state.steps(of: operation.id).map(\.value)
+        let bytes =
+            steps.isEmpty
+            ? Self.bytes(of: operation, in: state)
+            : steps.map { Self.bytes(of: $0, in: state) }.reduce((done: 0, total: 0)) {
+                ($0.done + $1.done, $0.total + $1.total)
+            }
+        self.init(
+            id: operation.id, kind: words.kind, subject: words.subject,
+            collection: kind.collection.map { Words.name(of: $0, in: state) }, shard: kind.shard?.number,
+            from: kind.source, to: kind.target, parent: operation.parent, state: State(operation.state),
+            detail: operation.detail, reason: operation.reason, bytesDone: bytes.done, bytesTotal: bytes.total,
+            stepsDone: steps.count { $0.state == .done }, stepsTotal: steps.count, createdAt: operation.createdAt)
+    }
+
+    private static func bytes(of operation: OperationRecord, in state: ClusterState) -> (done: UInt64, total: UInt64) {
+        if let progress = state.progress[operation.id] { return (progress.bytesDone, progress.bytesTotal) }
+        return (operation.state == .done ? operation.bytesTotal : 0, operation.bytesTotal)
+    }
+
+    /// A kind of operation in words.
+    private struct Words {
+        var kind: String
+        var subject: String
+
+        init(_ kind: OperationRecord.Kind, in state: ClusterState) {
+            switch kind {
+            case .move(let collection, let shard, let from, let to):
+                self.init(kind: "move", subject: "\(Self.name(of: collection, in: state))/\(shard) node \(from) -> \(to)")
+            }
+        }
+
+        private init(kind: String, subject: String) {
+            self.kind = kind
+            self.subject = subject
+        }
+
+        /// The collection's name, or its id when it is gone.
+        static func name(of collection: CollectionID, in state: ClusterState) -> String {
+            state.collection(collection)?.value.name ?? collection.rawValue
+        }
+    }
+}
+
+extension OperationStatus.State {
+    fileprivate init(_ state: OperationRecord.State) {
+        switch state {
+        case .planned: self = .planned
+        case .running, .cancelling: self = .running
+        case .done: self = .done
+        case .failed: self = .failed
+        case .cancelled: self = .cancelled
+        }
+    }
+}
