@@ -2,15 +2,18 @@
 package enum MaintenanceTask: String, Sendable, Codable, CaseIterable {
     /// Begins to rewrite the replica without its dead rows; its status tells how far that is.
     case compact
-    /// Reads all that the replica has on disk and compares it with its checksums.
+    /// Reads all that the replica has on disk and compares it with its checksums; the primary's also compares which points
+    /// in which versions the backups have.
     case verify
+    /// Puts the replica's files aside and begins to fill it anew from its primary.
+    case repair
 }
 
 /// What came of it.
 package struct MaintenanceResult: Sendable, Equatable {
     /// In words.
     package var summary: String
-    /// Everything that is damaged, by name.
+    /// Everything that is wrong, by name.
     package var findings: [String]
 
     package init(summary: String, findings: [String] = []) {

@@ -75,6 +75,9 @@ package protocol ReplicaService: Sendable {
         _ records: [LogRecord], after previous: LogPosition, context: RequestContext
     ) async throws(ShardError) -> BackupState
 
+    /// What the backup has of the virtual shards.
+    func digest(of ranges: [VirtualShardRange], context: RequestContext) async throws(ShardError) -> ReplicaDigest
+
     /// Starts a transfer that replaces all that the backup has.
     func beginSnapshot(_ offer: SnapshotOffer, context: RequestContext) async throws(ShardError)
 

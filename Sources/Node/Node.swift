@@ -88,6 +88,9 @@ package final class Node: Service {
         return (figures, (open, damaged))
     }
 
+    /// Of all replicas whose primaries are here.
+    package let comparisons = ComparisonFigures()
+
     // MARK: - Starting
 
     /// Checks the data folder, joins the cluster, and binds the RPC port. Returns when requests can be routed; replicas
@@ -131,12 +134,13 @@ package final class Node: Service {
                 readiness: { lease.holds ? nil : "the node holds no lease" })
             let controller = ControllerLoop(node: options.id, cache: cache, keeper: keeper, logger: logger)
             let reporter = KnowledgeReporter(node: options.id, cache: cache, keeper: keeper, logger: logger)
+            let rounds = ComparisonRounds(replicas: replicas, interval: options.comparisonInterval)
             let state = Running(
                 lock: lock, cache: cache, keeper: keeper, replicas: replicas, server: server, peers: pool,
                 runtime: runtime, coordinator: coordinator, snapshots: library(folder, coordinator), rpcPort: port,
                 tasks: [
                     Task { await keeper.run() }, Task { await replicas.run() }, Task { await controller.run() },
-                    Task { await reporter.run() },
+                    Task { await reporter.run() }, Task { await rounds.run() },
                 ],
                 follower: Task { await cache.run() })
             running.withLock { $0 = state }
@@ -181,7 +185,7 @@ package final class Node: Service {
             logger: logger, backup: { shard, node in peers.backup(of: shard, on: node) })
         return ReplicaEnvironment(
             node: options.id, cache: cache, lease: lease, folder: folder, options: options.shard, runtime: runtime,
-            primary: primary, logger: logger)
+            primary: primary, comparisons: comparisons, logger: logger)
     }
 
     private func bind(_ server: RPCServer) async throws(NodeError) -> Int {

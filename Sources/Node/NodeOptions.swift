@@ -21,6 +21,8 @@ package struct NodeOptions: Sendable {
     /// For how long the node counts as alive after its last sign of life, when its process does not end.
     package var leaseTTL: Duration
     package var replication: ReplicationOptions
+    /// How often a primary compares the points that its backups have with its own.
+    package var comparisonInterval = Duration.seconds(600)
     package var shard: ShardOptions
     package var searchThreads: Int
     package var indexingThreads: Int

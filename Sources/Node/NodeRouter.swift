@@ -96,6 +96,12 @@ private struct LocalShard: ShardService, ReplicaService {
         try await replicas.replica(on: id).replicate(records, after: previous, context: context)
     }
 
+    func digest(
+        of ranges: [VirtualShardRange], context: RequestContext
+    ) async throws(ShardError) -> ReplicaDigest {
+        try await replicas.replica(on: id).digest(of: ranges, context: context)
+    }
+
     func beginSnapshot(_ offer: SnapshotOffer, context: RequestContext) async throws(ShardError) {
         try await replicas.replica(on: id).beginSnapshot(offer, context: context)
     }
@@ -129,6 +135,9 @@ private struct UnknownNode: ShardService, ReplicaService {
     func replicate(
         _: [LogRecord], after: LogPosition, context: RequestContext
     ) async throws(ShardError) -> BackupState { throw failure }
+    func digest(of: [VirtualShardRange], context: RequestContext) async throws(ShardError) -> ReplicaDigest {
+        throw failure
+    }
     func beginSnapshot(_: SnapshotOffer, context: RequestContext) async throws(ShardError) { throw failure }
     func receiveSnapshot(_: SnapshotChunk, context: RequestContext) async throws(ShardError) { throw failure }
     func finishSnapshot(

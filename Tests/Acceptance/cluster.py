@@ -109,9 +109,11 @@ class Cluster:
         assert done.returncode == 0, f"shoal down failed: {done.stdout}{done.stderr}"
         assert not left, f"shoal down left processes {left}: {done.stdout}{done.stderr}{self.logs()}"
 
-    def cli(self, *arguments, timeout=180):
-        """Runs a command on this cluster; fails with its output when it fails."""
+    def cli(self, *arguments, timeout=180, check=True):
+        """Runs a command on this cluster; its output, or with `check=False` all that came of it."""
         done = shoal(*arguments, *self.places, timeout=timeout)
+        if not check:
+            return done
         assert done.returncode == 0, f"shoal {' '.join(map(str, arguments))}: {done.stdout}{done.stderr}{self.logs()}"
         return done.stdout
 

@@ -11,6 +11,7 @@ final class FakeReplica: ShardService, ReplicaService {
         var receipt = WriteReceipt(sequence: .zero)
         var status = ReplicaStatus(position: .start, points: 0, indexedRows: 0, unindexedRows: 0, diskBytes: 0)
         var backup = BackupState(position: .start, unindexedRows: 0)
+        var digest = ReplicaDigest(position: .start, virtualShards: [:])
         /// Thrown in place of any answer.
         var error: ShardError?
     }
@@ -23,6 +24,7 @@ final class FakeReplica: ShardService, ReplicaService {
         var operations: [WriteOperation] = []
         var records: [LogRecord] = []
         var previous: LogPosition?
+        var digested: [VirtualShardRange] = []
         var offer: SnapshotOffer?
         var chunk: SnapshotChunk?
         var finished: (transfer: UInt64, checksums: [String: UInt64])?
@@ -88,6 +90,12 @@ final class FakeReplica: ShardService, ReplicaService {
             $0.records = records
             $0.previous = previous
         }.backup
+    }
+
+    func digest(
+        of ranges: [VirtualShardRange], context: RequestContext
+    ) async throws(ShardError) -> ReplicaDigest {
+        try await answer(context) { $0.digested = ranges }.digest
     }
 
     func beginSnapshot(_ offer: SnapshotOffer, context: RequestContext) async throws(ShardError) {

@@ -68,9 +68,17 @@ import Testing
         let previous = random.position()
         let receipt = WriteReceipt(sequence: random.sequence())
         let backup = BackupState(position: random.position(), unindexedRows: random.next())
+        let digest = ReplicaDigest(
+            position: random.position(),
+            virtualShards: Dictionary(
+                uniqueKeysWithValues: (0..<UInt16(seed)).map {
+                    (VirtualShard($0), VirtualShardDigest(points: random.next(), hash: random.next()))
+                }))
+        let ranges = [VirtualShardRange(lower: 3, upper: 3), VirtualShardRange(lower: 9, upper: .max)]
         replica.answers.withLock {
             $0.receipt = receipt
             $0.backup = backup
+            $0.digest = digest
         }
         try await withPeer(replica) { peer, _ in
             let written = try await peer.shard(FakeHost.id).write(operation, context: .soon())
@@ -80,11 +88,14 @@ import Testing
             #expect(opened == backup)
             let replicated = try await remote.replicate(records, after: previous, context: .soon())
             #expect(replicated == backup)
+            let digested = try await remote.digest(of: ranges, context: .soon())
+            #expect(digested == digest)
         }
         let seen = replica.seen.withLock { $0 }
         #expect(seen.operations == [operation])
         #expect(seen.records == records)
         #expect(seen.previous == previous)
+        #expect(seen.digested == ranges)
     }
 
     @Test(arguments: 0..<6 as Range<UInt64>) func snapshots(seed: UInt64) async throws {

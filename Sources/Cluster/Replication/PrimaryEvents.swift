@@ -37,6 +37,8 @@ package enum PrimaryEvent: Sendable {
     case snapshotTaken(NodeID, LogPosition)
     /// The backup swapped the snapshot in.
     case snapshotInstalled(NodeID, BackupState)
+    /// The backup has other points than this replica, or other versions of them, with the same history.
+    case backupDiverged(NodeID)
     /// `open`, `send` or `sendSnapshot` failed.
     case backupFailed(NodeID, BackupFailure)
     /// The shard's record as read or watched, or as written by a compare-and-swap that succeeded; nil when it is gone.

@@ -36,9 +36,20 @@ extension PrimaryState {
         var joinPoint: SequenceNumber?
         /// It came back with less than it had acknowledged.
         var lostData = false
+        /// It has other points than its history says: only a snapshot makes it whole.
+        var hasDiverged = false
         /// Its process ended, or was thought to: what the next one has is to be asked before anybody counts on it, as
         /// its disk may be another one.
         var mustReopen = false
+
+        /// Whether a snapshot is needed whatever it says of itself, and no call to it is under way.
+        func mustBeReplaced(now: Duration) -> Bool {
+            switch phase {
+            case .idle: hasDiverged
+            case .closed(let retryAt): hasDiverged && now >= retryAt
+            case .opening, .sending, .awaitingSnapshot, .sendingSnapshot: false
+            }
+        }
 
         init(retryAt: Duration) { phase = .closed(retryAt: retryAt) }
 
@@ -59,7 +70,7 @@ extension PrimaryState {
         }
 
         mutating func join(at sequence: SequenceNumber) {
-            if joinPoint == nil && !mustReopen { joinPoint = sequence }
+            if joinPoint == nil && !mustReopen && !hasDiverged { joinPoint = sequence }
         }
 
         /// Another process runs on the node, or none.

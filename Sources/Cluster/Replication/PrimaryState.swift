@@ -102,6 +102,9 @@ package struct PrimaryState: Sendable {
         case .snapshotInstalled(let node, let state):
             guard case .sendingSnapshot = backups[node]?.phase else { break }
             backups[node]?.succeed(state, now: now)
+            backups[node]?.hasDiverged = false
+        case .backupDiverged(let node):
+            backups[node]?.hasDiverged = true
         case .backupFailed(let node, let failure):
             actions += failed(node, failure, now: now)
         case .recordChanged(let record):
@@ -274,6 +277,7 @@ package struct PrimaryState: Sendable {
     private mutating func contactBackups(now: Duration) -> [PrimaryAction] {
         var actions: [PrimaryAction] = []
         for node in backups.keys.sorted() {
+            if backups[node]?.mustBeReplaced(now: now) == true { backups[node]?.needSnapshot() }
             guard let backup = backups[node] else { continue }
             switch backup.phase {
             case .closed(let retryAt):
@@ -342,7 +346,11 @@ package struct PrimaryState: Sendable {
 
     private func shouldDemote(_ node: NodeID, now: Duration) -> Bool {
         guard let backup = backups[node] else { return false }
-        if !liveNodes.contains(node) || backup.lostData || backup.phase == .awaitingSnapshot { return true }
+        if !liveNodes.contains(node) || backup.lostData || backup.hasDiverged
+            || backup.phase == .awaitingSnapshot
+        {
+            return true
+        }
         if let since = backup.busySince, now - since >= options.replicationTimeout { return true }
         guard let since = backup.failingSince else { return false }
         return switch backup.failure {

@@ -11,6 +11,7 @@ struct ShoalRoutes: Sendable {
         table.add("/shoal/shards", [.get: shards])
         table.add("/shoal/compact", [.post: maintain(.compact)])
         table.add("/shoal/verify", [.post: maintain(.verify)])
+        table.add("/shoal/repair", [.post: maintain(.repair)])
         table.add("/shoal/move", [.post: move])
         table.add("/shoal/rebalance", [.get: plan, .post: rebalance])
         table.add("/shoal/operations", [.get: operations])
@@ -72,16 +73,21 @@ struct ShoalRoutes: Sendable {
 }
 
 extension JSONElement {
-    /// `{"collection", "shard", "node"}`, the last two optional.
+    /// `{"collection", "shard", "node"}`, each optional where it is no repair.
     fileprivate func maintenanceRequest(_ task: MaintenanceTask) throws(DialectError) -> MaintenanceRequest {
         try requireObject()
-        guard let collection = try string("collection") else {
-            throw DialectError("collection", "the field is missing")
-        }
-        return MaintenanceRequest(
-            task: task, collection: collection,
+        let collection = try string("collection")
+        let request = MaintenanceRequest(
+            task: task, collection: try collection.map { (name) throws(DialectError) in try CollectionName.checked(name) },
             shard: try integer("shard", in: 0...Int(UInt32.max)).map { ShardNumber(UInt32($0)) },
             node: try integer("node", in: 0...Int(UInt32.max)).map { NodeID(UInt32($0)) })
+        // A replica is only thrown away when it is named.
+        if task == .repair {
+            if request.collection == nil { throw DialectError("collection", "the field is missing") }
+            if request.shard == nil { throw DialectError("shard", "the field is missing") }
+            if request.node == nil { throw DialectError("node", "the field is missing") }
+        }
+        return request
     }
 
     /// `{"collection", "shard", "from", "to"}`, and if need be `maxBytesPerSecond`.

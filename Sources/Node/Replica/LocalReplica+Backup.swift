@@ -25,6 +25,13 @@ extension LocalReplica: ReplicaService {
         return try backupState()
     }
 
+    func digest(
+        of ranges: [VirtualShardRange], context: RequestContext
+    ) async throws(ShardError) -> ReplicaDigest {
+        try await admit(context)
+        return try await shard().digest(of: ranges)
+    }
+
     func beginSnapshot(_ offer: SnapshotOffer, context: RequestContext) async throws(ShardError) {
         try await admitReplacement(context)
         let receiver = SnapshotReceiver(offer, into: SnapshotInstall(folder: folder))

@@ -23,6 +23,35 @@ extension LocalReplica {
         }
     }
 
+    /// Treats the replica as a damaged one because an operator says so.
+    ///
+    /// - Throws: `invalid` when no other replica could fill it.
+    func beginRepair() async throws(ShardError) {
+        let current = try await environment.freshState()
+        guard let record = current.shard(id)?.value, record.replica(on: node) != nil else { throw .notHosted(id) }
+        guard record.inSync.contains(where: { $0 != node && current.isLive($0) }) else {
+            throw .invalid(
+                reason: "no other replica of the shard is in sync and alive: bring one back first, or recover the "
+                    + "collection from a snapshot")
+        }
+        let (shard, shell): (Shard?, PrimaryShell?) = try state.withLock { (state) throws(ShardError) in
+            var open: Shard?
+            switch state.phase {
+            case .open(let shard): open = shard
+            case .damaged, .failed: break
+            case .opening, .awaitingFiles: throw .notServing(reason: "the replica is opening; try again")
+            case .closed: throw .notServing(reason: "the replica is closed")
+            }
+            defer { state.shell = nil }
+            state.phase = .damaged(reason: "an operator asked for its repair")
+            return (open, state.shell)
+        }
+        shell?.end()
+        logger.notice("The replica is filled anew, as an operator asked")
+        await shard?.close()
+        follow(environment.cache.current)
+    }
+
     /// A damaged replica leaves the in-sync set when another one can stand in, puts its files aside, and catches up from
     /// nothing like a new one. The last in-sync replica stays as it is, for an operator to look at.
     func healIfNeeded(_ record: Stored<ShardRecord>) {

@@ -56,15 +56,21 @@ extension LocalReplica: ShardService {
     }
 
     func maintain(_ task: MaintenanceTask, deadline: Deadline) async throws(ShardError) -> MaintenanceResult {
-        let shard = try shard()
         switch task {
         case .compact:
+            let shard = try shard()
             let dead = shard.deadRows
             shard.beginCompaction()
             return MaintenanceResult(summary: "a compaction begins, \(dead) rows are dead")
         case .verify:
-            let report = try await shard.verify()
-            return MaintenanceResult(summary: report.summary, findings: report.allFindings)
+            let report = try await shard().verify()
+            let comparison = await compareWithBackups()
+            return MaintenanceResult(
+                summary: [report.summary, comparison?.summary ?? ""].filter { !$0.isEmpty }.joined(separator: "; "),
+                findings: report.allFindings + (comparison?.findings ?? []))
+        case .repair:
+            try await beginRepair()
+            return MaintenanceResult(summary: "its files are put aside, and it is filled anew from its primary")
         }
     }
 

@@ -13,6 +13,7 @@ struct ReplicaEnvironment: Sendable {
     let options: ShardOptions
     let runtime: ShardRuntime
     let primary: PrimaryEnvironment
+    let comparisons: ComparisonFigures
     let logger: Logger
 
     /// See `ClusterStateCache.stateForAnswers`.
@@ -258,6 +259,8 @@ final class LocalReplica: Sendable {
         shell.begin()
         shell.follow(current)
     }
+
+    var isPrimary: Bool { state.withLock { $0.shell.map { !$0.isOver } ?? false } }
 
     /// Whether the replica has to follow the same state again: to be healed, or to have another try as primary.
     var isUnsettled: Bool {

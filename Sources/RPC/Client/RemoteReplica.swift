@@ -21,6 +21,14 @@ package struct RemoteReplica: ReplicaService {
             }, answer: backupState)
     }
 
+    package func digest(
+        of ranges: [VirtualShardRange], context: RequestContext
+    ) async throws(ShardError) -> ReplicaDigest {
+        try await call(
+            .digest, context, lane: .bulk, arguments: { $0.write(ranges) { $1.encode(to: &$0) } },
+            answer: { (reader) throws(BinaryFormatError) in try ReplicaDigest(from: &reader) })
+    }
+
     package func beginSnapshot(_ offer: SnapshotOffer, context: RequestContext) async throws(ShardError) {
         try await call(.beginSnapshot, context, lane: .bulk, arguments: { offer.encode(to: &$0) }, answer: nothing)
     }

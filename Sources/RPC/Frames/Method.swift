@@ -19,6 +19,7 @@ enum Method: UInt8, Sendable, CaseIterable {
     case beginSnapshot = 18
     case receiveSnapshot = 19
     case finishSnapshot = 20
+    case digest = 21
 
     /// Whether a replica answers by itself, from what it has.
     var isRead: Bool {

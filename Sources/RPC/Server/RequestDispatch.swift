@@ -28,6 +28,7 @@ struct RequestDispatch: Sendable {
             case .beginSnapshot: try await beginSnapshot(body, deadline)
             case .receiveSnapshot: try await receiveSnapshot(body, deadline)
             case .finishSnapshot: try await finishSnapshot(body, deadline)
+            case .digest: try await digest(body, deadline)
             }
         guard Frame.fits(bodyBytes: answer.count) else {
             throw .invalid(reason: "an answer of \(answer.count) bytes is more than nodes send each other")
@@ -179,6 +180,14 @@ extension RequestDispatch {
         let replica = try await replicas.replica(request.shard)
         let (previous, records) = request.arguments
         return try await replica.replicate(records, after: previous, context: request.context).encoded()
+    }
+
+    private func digest(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try reader.readArray { (reader) throws(BinaryFormatError) in try VirtualShardRange(from: &reader) }
+        }
+        let replica = try await replicas.replica(request.shard)
+        return try await replica.digest(of: request.arguments, context: request.context).encoded()
     }
 
     private func beginSnapshot(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {

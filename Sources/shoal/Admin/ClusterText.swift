@@ -78,7 +78,7 @@ package enum ClusterText {
         if reports.isEmpty { return "no such replica\n" }
         return reports.map { report in
             let lines = [report.error.map { "failed: \($0)" } ?? report.summary] + report.findings.map { "  \($0)" }
-            return "shard \(report.shard) on node \(report.node): " + lines.joined(separator: "\n") + "\n"
+            return "\(report.collection), shard \(report.shard) on node \(report.node): " + lines.joined(separator: "\n") + "\n"
         }.joined()
     }
 

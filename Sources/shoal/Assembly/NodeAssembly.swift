@@ -64,6 +64,7 @@ struct NodeAssembly {
             rpcHost: endpoints.rpcHost, rpcPort: endpoints.rpcPort)
         options.leaseTTL = configuration.leaseDuration
         options.replication = configuration.replication
+        options.comparisonInterval = configuration.comparisonInterval
         options.shard = configuration.storage
         options.snapshotsFolder = configuration.snapshotsFolder.map { "\($0)/node-\(endpoints.id)" }
         options.importFolder = configuration.importFolder

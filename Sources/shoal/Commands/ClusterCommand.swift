@@ -20,7 +20,7 @@ struct ClusterCommand: AsyncParsableCommand {
         subcommands: [
             ClusterStatusCommand.self, ClusterShardsCommand.self, ClusterMoveCommand.self,
             ClusterRebalanceCommand.self, ClusterOperationsCommand.self, ClusterCancelCommand.self,
-            ClusterCompactCommand.self, ClusterVerifyCommand.self,
+            ClusterCompactCommand.self, ClusterVerifyCommand.self, ClusterRepairCommand.self,
         ])
 }
 

@@ -5,8 +5,8 @@ import Shard
 
 /// Which replicas of a running cluster a command is about.
 struct ReplicaChoice: ParsableArguments {
-    @Option(help: ArgumentHelp("The collection.", valueName: "name"))
-    var collection: String
+    @Option(help: ArgumentHelp("Only this collection.", valueName: "name"))
+    var collection: String?
 
     @Option(help: ArgumentHelp("Only this shard.", valueName: "number"))
     var shard: UInt32?
@@ -47,16 +47,18 @@ struct ClusterCompactCommand: AsyncParsableCommand {
 struct ClusterVerifyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Compare all that replicas have on disk with its checksums, while they serve.",
+        abstract: "Compare what replicas have on disk with its checksums, and with each other, while they serve.",
         discussion: """
-            Names everything that is damaged. A damaged replica is taken out of service, and filled anew from another \
-            one that is in sync.
+            Names everything that is damaged, and each backup that has other points than its primary, or other versions \
+            of them. Such a replica is taken out of service, and filled anew from another one that is in sync.
 
             It takes as long as reading all files, up to an hour; the collection, the shard and the node say which.
 
-            Example: shoal cluster verify --collection words --node 2
+            Examples:
+              shoal cluster verify
+              shoal cluster verify --collection words --node 2
 
-            Exit codes: 0 all is sound; 1 damage was found, or a replica could not be asked.
+            Exit codes: 0 all is sound; 1 damage or a difference was found, or a replica could not be asked.
             """)
 
     @OptionGroup var choice: ReplicaChoice
@@ -71,6 +73,42 @@ struct ClusterVerifyCommand: AsyncParsableCommand {
             }
             if options.json { try Terminal.json(reports) } else { Terminal.write(ClusterText.maintenance(reports)) }
             if reports.contains(where: { $0.error != nil || !$0.findings.isEmpty }) { throw Outcome.failure }
+        }
+    }
+}
+
+struct ClusterRepairCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "repair",
+        abstract: "Fill one replica anew from its primary, whatever state it is in.",
+        discussion: """
+            Nodes do this by themselves with replicas whose data is damaged. The replica serves nothing until it has \
+            caught up; its present files are kept as `<shard>.damaged` until then. Refused when no other replica of the \
+            shard is in sync. `shoal cluster shards` shows how it comes along.
+
+            Example: shoal cluster repair --collection words --shard 0 --node 2
+
+            Exit codes: 0 it has begun; 1 it was refused.
+            """)
+
+    @Option(help: ArgumentHelp("The collection.", valueName: "name"))
+    var collection: String
+
+    @Option(help: ArgumentHelp("The shard.", valueName: "number"))
+    var shard: UInt32
+
+    @Option(help: ArgumentHelp("The node whose replica it is.", valueName: "number"))
+    var node: UInt32
+
+    @OptionGroup var options: ClusterOptions
+
+    func run() async throws {
+        try await Outcome.of {
+            let request = MaintenanceRequest(
+                task: .repair, collection: collection, shard: ShardNumber(shard), node: NodeID(node))
+            let reports = try await options.client().post("/shoal/repair", request, as: [MaintenanceReport].self)
+            if options.json { try Terminal.json(reports) } else { Terminal.write(ClusterText.maintenance(reports)) }
+            if reports.contains(where: { $0.error != nil }) { throw Outcome.failure }
         }
     }
 }

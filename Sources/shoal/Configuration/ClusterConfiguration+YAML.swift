@@ -157,6 +157,8 @@ extension ClusterConfiguration {
             try section.duration("refusalTimeout", in: timeouts) ?? replication.refusalTimeout
         replication.unreachableTimeout =
             try section.duration("unreachableTimeout", in: timeouts) ?? replication.unreachableTimeout
+        comparisonInterval =
+            try section.duration("compareInterval", in: .seconds(1)...(.seconds(10_000 * 3_600))) ?? comparisonInterval
         // Shorter than this a busy machine loses leases of nodes that are well.
         leaseDuration =
             try section.duration("leaseDuration", in: .milliseconds(500)...(.seconds(60))) ?? leaseDuration

@@ -37,6 +37,8 @@ package struct ClusterConfiguration: Sendable {
     package var replication = ReplicationOptions()
     /// A node that does not renew its lease for this long counts as dead. A killed process is noticed at once.
     package var leaseDuration = Duration.seconds(3)
+    /// How often primaries compare their points with those of their backups.
+    package var comparisonInterval = Duration.seconds(600)
     package var logLevel = LogLevel.info
     package var source = Source(file: "built-in settings", lines: [:])
 

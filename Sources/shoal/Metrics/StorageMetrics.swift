@@ -11,6 +11,13 @@ enum StorageMetrics {
         }
         add("shoal_replicas", .gauge, "Replicas on this node that are open.", Double(replicas.open))
         add("shoal_replicas_damaged", .gauge, "Replicas that serve nothing: their data is damaged.", Double(replicas.damaged))
+        let comparisons = node.comparisons.read
+        add(
+            "shoal_replica_comparisons_total", .counter, "Backups whose points were compared with their primary's here.",
+            Double(comparisons.compared))
+        add(
+            "shoal_replica_divergences_total", .counter, "Those among them that differed, and were filled anew.",
+            Double(comparisons.diverged))
         add("shoal_points", .gauge, "Points of all open replicas.", Double(figures.points))
         add("shoal_unindexed_rows", .gauge, "Rows that are in no graph yet and are scanned.", Double(figures.unindexedRows))
         add("shoal_dead_rows", .gauge, "Rows that no point has any more.", Double(figures.deadRows))

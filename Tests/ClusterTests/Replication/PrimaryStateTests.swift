@@ -400,4 +400,40 @@ import Testing
         let settling = PrimaryAction.compareAndSwap(expected: Revision(1), record: record.value)
         #expect(primary.start(now: .zero) == [.open(two), settling])
     }
+
+    // MARK: - Divergence
+
+    @Test func aBackupWithOtherPointsIsDemotedAndFilledAnew() {
+        var primary = started(at: 5)
+        let actions = primary.handle(.backupDiverged(two), now: .zero)
+        let demoted = Self.record([.inSync, .catchingUp, .inSync], epoch: 2, revision: 2)
+        #expect(actions == [.compareAndSwap(expected: Revision(1), record: demoted.value)])
+        // Its history is ours, and would do for any other.
+        #expect(primary.handle(.recordChanged(demoted), now: .zero) == [.sendSnapshot(two)])
+        _ = primary.handle(.snapshotTaken(two, position(5)), now: .zero)
+        #expect(primary.handle(.snapshotInstalled(two, state(5)), now: .zero) == [.open(two)])
+        let next = primary.handle(.backupOpened(two, state(5), epochHere: Epoch(1)), now: .zero)
+        let whole = Self.record([.inSync, .inSync, .inSync], epoch: 3, revision: 3)
+        #expect(next == [.compareAndSwap(expected: Revision(2), record: whole.value)])
+    }
+
+    @Test func aSnapshotForADivergedBackupThatFailsIsTriedAgainAfterAWhile() {
+        var primary = started(at: 5)
+        _ = primary.handle(.backupDiverged(two), now: .zero)
+        _ = primary.handle(
+            .recordChanged(Self.record([.inSync, .catchingUp, .inSync], epoch: 2, revision: 2)), now: .zero)
+        let failure = primary.handle(.backupFailed(two, .refused(reason: "no room")), now: .seconds(1))
+        #expect(failure == [])
+        #expect(primary.handle(.tick, now: .seconds(2)) == [.sendSnapshot(two)])
+    }
+
+    @Test func aBackupThatDivergesWhileABatchIsUnderWayWaitsForItsEnd() {
+        var primary = started(at: 5)
+        #expect(write(&primary, 6).contains(.send(two, after: position(5))))
+        let actions = primary.handle(.backupDiverged(two), now: .zero)
+        #expect(!actions.contains(.sendSnapshot(two)))
+        _ = primary.handle(
+            .recordChanged(Self.record([.inSync, .catchingUp, .inSync], epoch: 2, revision: 2)), now: .zero)
+        #expect(primary.handle(.backupAcked(two, state(6)), now: .zero).contains(.sendSnapshot(two)))
+    }
 }

@@ -136,6 +136,9 @@ private struct NoFiles: ReplicaService {
     func replicate(
         _: [LogRecord], after: LogPosition, context: RequestContext
     ) async throws(ShardError) -> BackupState { throw failure }
+    func digest(of: [VirtualShardRange], context: RequestContext) async throws(ShardError) -> ReplicaDigest {
+        throw failure
+    }
     func beginSnapshot(_: SnapshotOffer, context: RequestContext) async throws(ShardError) { throw failure }
     func receiveSnapshot(_: SnapshotChunk, context: RequestContext) async throws(ShardError) { throw failure }
     func finishSnapshot(

@@ -302,7 +302,11 @@ final class FakeDatabase: Database {
     func maintain(
         _ request: MaintenanceRequest, deadline: Deadline
     ) async throws(DatabaseError) -> [MaintenanceReport] {
-        [MaintenanceReport(shard: request.shard ?? ShardNumber(0), node: request.node ?? NodeID(1), summary: "sound")]
+        [
+            MaintenanceReport(
+                collection: request.collection ?? "every", shard: request.shard ?? ShardNumber(0),
+                node: request.node ?? NodeID(1), summary: "sound")
+        ]
     }
 
     func cancelOperation(_ id: String) async throws(DatabaseError) -> OperationStatus {

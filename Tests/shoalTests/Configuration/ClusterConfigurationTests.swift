@@ -53,7 +53,8 @@ import shoal
                           maxUnindexedRows: 5000, maxOverlay: 64MiB, retainedLog: 2MiB, maxPinnedLog: 3MiB}
                 search: {threads: 3}
                 indexing: {threads: 2}
-                replication: {timeout: 20s, refusalTimeout: 4s, unreachableTimeout: 500ms, leaseDuration: 6s}
+                replication: {timeout: 20s, refusalTimeout: 4s, unreachableTimeout: 500ms, leaseDuration: 6s,
+                              compareInterval: 5m}
                 log: {level: debug}
                 """, file: "c")
         let expected = [
@@ -65,7 +66,8 @@ import shoal
             "storage.indexMapSize": "512MiB", "storage.maxUnindexedRows": "5000", "storage.maxOverlay": "64MiB",
             "storage.retainedLog": "2MiB", "storage.maxPinnedLog": "3MiB", "search.threads": "3", "indexing.threads": "2",
             "replication.timeout": "20s", "replication.refusalTimeout": "4s",
-            "replication.unreachableTimeout": "500ms", "replication.leaseDuration": "6s", "log.level": "debug",
+            "replication.unreachableTimeout": "500ms", "replication.leaseDuration": "6s",
+            "replication.compareInterval": "5m", "log.level": "debug",
         ]
         #expect(values(of: configuration) == expected)
         // Who listens everywhere is reached through loopback by its peers on this machine.
@@ -160,6 +162,7 @@ import shoal
             "replication.refusalTimeout": Quantities.text(replication.refusalTimeout),
             "replication.unreachableTimeout": Quantities.text(replication.unreachableTimeout),
             "replication.leaseDuration": Quantities.text(configuration.leaseDuration),
+            "replication.compareInterval": Quantities.text(configuration.comparisonInterval),
             "log.level": configuration.logLevel.rawValue,
         ]
     }
