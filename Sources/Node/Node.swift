@@ -122,10 +122,12 @@ package final class Node: Service {
             identity: identity, replicas: replicas, readExecutor: runtime.searchExecutor, logger: logger)
         do throws(NodeError) {
             let port = try await bind(server)
+            let former = FormerProcess(folder)
+            try await markOutdatedFiles(folder, former)
             let keeper = LeaseKeeper(
                 record: NodeRecord(
                     id: options.id, httpAddress: options.httpAddress, rpcHost: options.rpcHost, rpcPort: port),
-                lease: lease, ttl: options.leaseTTL, cache: cache, former: FormerProcess(folder), logger: logger)
+                lease: lease, ttl: options.leaseTTL, cache: cache, former: former, logger: logger)
             try await keeper.join()
             let coordinator = Coordinator(
                 node: options.id, cache: cache,
@@ -167,6 +169,23 @@ package final class Node: Service {
         }
         try DataFolderIdentity.check(folder, node: options.id, cluster: cluster)
         return cluster
+    }
+
+    /// Before the node announces itself: from then on its replicas are counted on.
+    private func markOutdatedFiles(_ folder: DataFolder, _ former: FormerProcess) async throws(NodeError) {
+        do throws(ControlStoreError) {
+            let entry = try await store.get(ControlKey.node(options.id))
+            let recorded = entry.flatMap { NodeRecord(encoded: $0.value) }?.dataIncarnation
+            guard former.isOutdated(recorded: recorded) else { return }
+        } catch {
+            throw .controlStore(reason: error.description)
+        }
+        logger.warning("\(folder.path) is a copy of an earlier time: its replicas are filled anew where others are in sync")
+        do throws(FileError) {
+            try OutdatedFiles.markReplicas(in: folder)
+        } catch {
+            throw .dataFolder(reason: error.description)
+        }
     }
 
     private func library(_ folder: DataFolder, _ coordinator: Coordinator) -> SnapshotLibrary {

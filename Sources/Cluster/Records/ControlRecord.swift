@@ -56,6 +56,9 @@ package struct NodeRecord: ControlRecord {
     package var rpcHost: String
     package var rpcPort: Int
     package var zone: String?
+    /// The incarnation that the node's data folder says it was last used by: one that says another is an older copy.
+    /// Nil before it was first known.
+    package var dataIncarnation: UInt64?
 
     package init(id: NodeID, httpAddress: String, rpcHost: String, rpcPort: Int, zone: String? = nil) {
         self.id = id

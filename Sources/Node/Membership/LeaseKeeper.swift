@@ -89,13 +89,17 @@ final class LeaseKeeper: Sendable {
 
     /// - Returns: false when the node is announced already, or no node may start.
     private func announce(under id: LeaseID) async throws(ControlStoreError) -> Bool {
+        let recorded = try await store.get(ControlKey.node(record.id)).flatMap { NodeRecord(encoded: $0.value) }
+        var record = record
         let liveness = NodeLiveness(
             id: record.id, incarnation: .random(in: .min ... .max), pid: ProcessInfo.processInfo.processIdentifier,
             startedAt: Date().timeIntervalSince1970)
         do {
-            try former.replace(by: liveness.incarnation)
+            try former.replace(by: liveness.incarnation, recorded: recorded?.dataIncarnation)
+            record.dataIncarnation = liveness.incarnation
         } catch {
-            // Then the next process waits for our lease to run out.
+            // Then the next process waits for our lease to run out, and the folder goes on under its former mark.
+            record.dataIncarnation = recorded?.dataIncarnation
             logger.warning("The node's incarnation cannot be noted: \(error)")
         }
         let key = ControlKey.live(record.id)

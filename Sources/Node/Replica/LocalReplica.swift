@@ -152,15 +152,18 @@ final class LocalReplica: Sendable {
         let current = try await environment.freshState()
         guard let record = current.shard(id)?.value, record.replica(on: node) != nil else { throw .notHosted(id) }
         let mayBeNew = ReplicaHosting.mayBeginEmpty(record, on: node, in: current)
+        let isInSync = record.isInSync(node)
         let (folder, schema, options) = (folder, ShardSchema(collection.config), environment.options)
         let (runtime, logger, collections) = (environment.runtime, logger, environment.folder.collections)
         return try await Blocking.run { () throws(ShardError) in
             do throws(FileError) {
                 try SnapshotInstall(folder: folder).recover()
                 try Files.createFolder(collections)
+                if !isInSync { try OutdatedFiles.removeMark(folder) }
             } catch {
                 throw ShardError(error)
             }
+            guard !OutdatedFiles.isMarked(folder) else { throw .corrupted(reason: OutdatedFiles.reason(folder)) }
             guard mayBeNew || Shard.exists(folder: folder) else {
                 throw .corrupted(reason: "\(folder) is gone")
             }

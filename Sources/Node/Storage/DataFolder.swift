@@ -4,7 +4,7 @@ import DataModel
 ///
 /// ```
 /// <data>/node.json                                     whose folder this is
-/// <data>/incarnation                                   the process that had it last
+/// <data>/incarnation                                   the processes that had it last
 /// <data>/collections/<collection id>/<shard>/          a replica: generation-<n>/{points,index}/data.mdb
 /// <data>/collections/<collection id>/<shard>.incoming/ a snapshot being received
 /// <data>/collections/<collection id>/<shard>.old/      what a received snapshot has replaced
