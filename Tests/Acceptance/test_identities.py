@@ -51,6 +51,21 @@ def test_an_empty_folder_is_filled_anew(nodes):
     is_whole(nodes, 100)
 
 
+def test_a_folder_of_an_earlier_time_is_filled_anew(nodes, tmp_path):
+    """Also when all nodes were down meanwhile, so that nobody had noticed that it was gone."""
+    nodes.end(2)
+    nodes.copy_folder(2, tmp_path / "copy")
+    nodes.start(2)
+    write(nodes, range(100, 200))
+    nodes.wait_until_in_sync()
+    nodes.kill(1, 2, 3)
+    nodes.replace_folder(2, tmp_path / "copy")
+    nodes.start(2)
+    nodes.start(1, 3)
+    is_whole(nodes, 200)
+    assert "copy of an earlier time" in nodes.log_of(2)
+
+
 def test_the_folder_of_another_node_is_refused(nodes, tmp_path):
     nodes.end(2)
     nodes.end(3)
