@@ -20,7 +20,7 @@ PADDING = "x" * 3_000
 # Between the requests of one client; and after one that failed, so that an outage does not fill the history with writes
 # of which nobody knows what became of them.
 PAUSE, PAUSE_AFTER_FAILURE = 0.01, 0.4
-TIMEOUT = 10
+TIMEOUT = 6
 
 MIX = {
     "write": 36, "delete": 6, "delete by filter": 1, "read": 30, "read of an old point": 8, "scroll": 6,
