@@ -31,9 +31,12 @@ def change_a_point(cluster, node, *, deletes):
     environment.close()
 
 
+def replicas_of(cluster, through=1):
+    return cluster.shard_tables(through, COLLECTION)[0]["shards"][0]["replicas"]
+
+
 def backup_of(cluster, through=1):
-    replicas = cluster.shard_tables(through, COLLECTION)[0]["shards"][0]["replicas"]
-    return next(r["node"] for r in replicas if not r["isPrimary"])
+    return next(r["node"] for r in replicas_of(cluster, through) if not r["isPrimary"])
 
 
 def metric(cluster, name):
@@ -73,6 +76,8 @@ def diverged_cluster(new_cluster, *, deletes, settings=""):
     cluster.stop()
     change_a_point(cluster, node, deletes=deletes)
     cluster.start()
+    # The node that is up first may have gone on without the other; the last one in sync is never filled anew.
+    eventually(lambda: all(r["state"] == "inSync" for r in replicas_of(cluster)), 60, "both are in sync")
     return cluster, node
 
 
