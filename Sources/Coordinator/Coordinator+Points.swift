@@ -17,11 +17,18 @@ extension Coordinator {
         let parts = try ShardSplit.split(Array(Set(request.ids)), table: table) { $0 }
         let name = table.collection.value.name
         let answers = try await concurrently(parts) { (part) throws(DatabaseError) in
-            let request = RetrieveRequest(
-                ids: part.elements, withPayload: request.withPayload, withVectors: request.withVectors)
+            var request = request
+            request.ids = part.elements
+            let own = request
+            if own.isSettled {
+                return try await self.readSettled(part.shard, of: name, deadline: deadline) {
+                    (service, context) throws(ShardError) in
+                    try await service.retrieve(own, context: context)
+                }
+            }
             return try await self.read(part.shard, of: name, deadline: deadline) {
                 (service, context) throws(ShardError) in
-                try await service.retrieve(request, context: context)
+                try await service.retrieve(own, context: context)
             }
         }
         var found: [PointID: Record] = [:]
@@ -37,8 +44,16 @@ extension Coordinator {
         let shards = try shards(of: table, on: replica)
         var perShard = request
         perShard.limit += 1
+        // A replica that is asked for by its node says what it has, settled or not.
+        perShard.isSettled = request.isSettled && replica == nil
         let answers = try await concurrently(shards) { [perShard] (shard) throws(DatabaseError) in
-            try await self.read(shard.id, of: collection, only: replica, deadline: deadline) {
+            if perShard.isSettled {
+                return try await self.readSettled(shard.id, of: collection, deadline: deadline) {
+                    (service, context) throws(ShardError) in
+                    try await service.scroll(perShard, context: context)
+                }
+            }
+            return try await self.read(shard.id, of: collection, only: replica, deadline: deadline) {
                 (service, context) throws(ShardError) in
                 try await service.scroll(perShard, context: context)
             }

@@ -6,78 +6,82 @@ extension Coordinator {
     /// process keeps its connections open and answers nothing.
     static let primaryWatchDelay: Duration = .milliseconds(500)
 
-    package func upsert(
-        _ points: [Point], into collection: String, deadline: Deadline
+    package func write(
+        _ request: WriteRequest, to collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {
-        metrics.countWrittenPoints(points.count)
+        if case .upsert(let points) = request.operation { metrics.countWrittenPoints(points.count) }
         return try await metrics.timing(metrics.writeTime) { () throws(DatabaseError) in
             let table = try await routing(of: collection)
-            try SchemaCheck(config: table.collection.value.config).check(points)
-            let parts = try ShardSplit.split(points, table: table) { $0.id }
-            return try await write(
-                parts.map { ($0.shard, .upsert($0.elements)) }, to: collection, deadline: deadline)
+            if case .upsert(let points) = request.operation {
+                try SchemaCheck(config: table.collection.value.config).check(points)
+            }
+            return try await write(try parts(of: request, table: table), to: collection, deadline: deadline)
         }
     }
 
-    package func delete(
-        _ ids: [PointID], from collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> SequenceNumber {
-        try await metrics.timing(metrics.writeTime) { () throws(DatabaseError) in
-            let table = try await routing(of: collection)
-            let parts = try ShardSplit.split(ids, table: table) { $0 }
-            return try await write(
-                parts.map { ($0.shard, .delete($0.elements)) }, to: collection, deadline: deadline)
-        }
-    }
-
-    package func delete(
-        matching filter: Filter, from collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> SequenceNumber {
-        try await metrics.timing(metrics.writeTime) { () throws(DatabaseError) in
-            let shards = try await routing(of: collection).shards
-            return try await write(
-                shards.map { ($0.value.id, .deleteMatching(filter)) }, to: collection, deadline: deadline)
+    /// The write of each shard, all under one name: whatever happens to a message on its way, a shard does its part once.
+    private func parts(
+        of request: WriteRequest, table: RoutingTable
+    ) throws(DatabaseError) -> [(shard: ShardID, request: WriteRequest)] {
+        let stamp = request.stamp ?? .random()
+        let operations: [(shard: ShardID, operation: WriteOperation)] =
+            switch request.operation {
+            case .upsert(let points):
+                try ShardSplit.split(points, table: table) { $0.id }.map { ($0.shard, .upsert($0.elements)) }
+            case .delete(let ids):
+                try ShardSplit.split(ids, table: table) { $0 }.map { ($0.shard, .delete($0.elements)) }
+            case .deleteMatching(let filter):
+                table.shards.map { ($0.value.id, .deleteMatching(filter)) }
+            }
+        let conditions = try ShardSplit.split(request.conditions, table: table) { $0.id }
+        return operations.map { shard, operation in
+            let own = conditions.first { $0.shard == shard }?.elements ?? []
+            return (shard, WriteRequest(operation, conditions: own, stamp: stamp))
         }
     }
 
     /// - Returns: the highest sequence among the shards.
     private func write(
-        _ operations: [(ShardID, WriteOperation)], to collection: String, deadline: Deadline
+        _ parts: [(shard: ShardID, request: WriteRequest)], to collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {
-        guard !operations.isEmpty else { return .zero }
-        let sequences = try await settled(operations) { (shard, operation) throws(DatabaseError) in
-            try await self.write(operation, shard: shard, of: collection, deadline: deadline)
-        }
-        return sequences.max() ?? .zero
-    }
-
-    /// Runs all writes to their end: one shard's failure shall not cut off another's write half-way.
-    private func settled(
-        _ operations: [(ShardID, WriteOperation)],
-        _ body: @escaping @Sendable (ShardID, WriteOperation) async throws(DatabaseError) -> SequenceNumber
-    ) async throws(DatabaseError) -> [SequenceNumber] {
-        let results = try await concurrently(operations) { (operation) throws(DatabaseError) in
+        guard !parts.isEmpty else { return .zero }
+        // All to their end: one shard's failure shall not cut off another's write half-way.
+        let results = try await concurrently(parts) { (part) throws(DatabaseError) in
             do throws(DatabaseError) {
-                return Result<SequenceNumber, DatabaseError>.success(try await body(operation.0, operation.1))
+                let sequence = try await self.write(
+                    part.request, shard: part.shard, of: collection, deadline: deadline)
+                return Result<SequenceNumber, DatabaseError>.success(sequence)
             } catch {
                 return .failure(error)
             }
         }
-        var sequences: [SequenceNumber] = []
-        for result in results {
+        return try Self.outcome(of: results, shards: parts.map(\.shard.number))
+    }
+
+    /// What the client is told of the shards' answers.
+    private static func outcome(
+        of results: [Result<SequenceNumber, DatabaseError>], shards: [ShardNumber]
+    ) throws(DatabaseError) -> SequenceNumber {
+        var sequence = SequenceNumber.zero
+        var conflict = WriteConflict(refusals: [])
+        for (result, shard) in zip(results, shards) {
             switch result {
-            case .success(let sequence): sequences.append(sequence)
+            case .success(let own):
+                sequence = max(sequence, own)
+                conflict.applied.append(shard)
+            case .failure(.writeConflict(let own)): conflict.refusals += own.refusals
             case .failure(let error):
                 throw results.count == 1 ? error : error.addingNote("other shards may have applied their part")
             }
         }
-        return sequences
+        guard conflict.refusals.isEmpty else { throw .writeConflict(conflict) }
+        return sequence
     }
 
-    /// Sends one shard's write to its primary, again when the role has moved or the connection broke: writing the same
-    /// points twice is the same as writing them once.
+    /// Sends one shard's write to its primary, again when the role has moved or the connection broke: by its name the shard
+    /// knows it again.
     private func write(
-        _ operation: WriteOperation, shard: ShardID, of collection: String, deadline: Deadline
+        _ request: WriteRequest, shard: ShardID, of collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {
         var backoff = Backoff()
         var state = cache.current
@@ -86,7 +90,9 @@ extension Coordinator {
             let failure: ShardError
             if state.isLive(record.primary) {
                 do throws(ShardError) {
-                    return try await attempt(operation, record: record, deadline: deadline).sequence
+                    return try await attempt(at: record, deadline: deadline) { (service, context) throws(ShardError) in
+                        try await service.write(request, context: context).sequence
+                    }
                 } catch {
                     failure = error
                 }
@@ -104,18 +110,18 @@ extension Coordinator {
     }
 
     /// One try at one primary; given up early as `notPrimary` when the role moves elsewhere while there is no answer.
-    private func attempt(
-        _ operation: WriteOperation, record: ShardRecord, deadline: Deadline
-    ) async throws(ShardError) -> WriteReceipt {
+    func attempt<Answer: Sendable>(
+        at record: ShardRecord, deadline: Deadline, _ work: @escaping Read<Answer>
+    ) async throws(ShardError) -> Answer {
         let service = router.service(for: record.id, on: record.primary)
         let context = RequestContext(epoch: record.epoch, deadline: deadline)
         let cache = cache
-        let result: Result<WriteReceipt, ShardError> = await withTaskGroup(
-            of: Result<WriteReceipt, ShardError>?.self
+        let result: Result<Answer, ShardError> = await withTaskGroup(
+            of: Result<Answer, ShardError>?.self
         ) { group in
             group.addTask {
                 do throws(ShardError) {
-                    return .success(try await service.write(operation, context: context))
+                    return .success(try await work(service, context))
                 } catch {
                     return .failure(error)
                 }
@@ -148,7 +154,10 @@ extension DatabaseError {
         case .deadlineExceeded(let reason): .deadlineExceeded(reason: "\(reason); \(note)")
         case .internalFailure(let reason): .internalFailure(reason: "\(reason); \(note)")
         case .invalid(let reason): .invalid(reason: "\(reason); \(note)")
-        case .collectionNotFound, .collectionExists, .pointNotFound, .operationNotFound, .snapshotNotFound: self
+        case .requestIDReused(let reason): .requestIDReused(reason: "\(reason); \(note)")
+        case .writeConflict, .collectionNotFound, .collectionExists, .pointNotFound, .operationNotFound,
+            .snapshotNotFound:
+            self
         }
     }
 }

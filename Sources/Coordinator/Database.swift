@@ -41,18 +41,13 @@ package protocol Database: Sendable {
 
     // Points
 
-    /// Returns when every in-sync replica has committed the points.
-    func upsert(
-        _ points: [Point], into collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> SequenceNumber
-
-    func delete(
-        _ ids: [PointID], from collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> SequenceNumber
-
-    /// Deletes the points that pass; of writes at the same time, each shard puts it before or after.
-    func delete(
-        matching filter: Filter, from collection: String, deadline: Deadline
+    /// Returns when every in-sync replica has committed the write. A delete by filter deletes the points that pass; of
+    /// writes at the same time, each shard puts it before or after.
+    ///
+    /// Conditions and the name hold in each shard for its part: a shard does all of it or nothing.
+    /// - Returns: the highest sequence among the shards.
+    func write(
+        _ request: WriteRequest, to collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber
 
     /// The points that exist among the ids, in the order of the ids.
@@ -104,6 +99,20 @@ package protocol Database: Sendable {
 
     /// Whether this node holds its lease and can route requests; nil when it can, else the reason.
     func notReadyReason() -> String?
+}
+
+extension Database {
+    package func upsert(
+        _ points: [Point], into collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> SequenceNumber {
+        try await write(WriteRequest(.upsert(points)), to: collection, deadline: deadline)
+    }
+
+    package func delete(
+        _ ids: [PointID], from collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> SequenceNumber {
+        try await write(WriteRequest(.delete(ids)), to: collection, deadline: deadline)
+    }
 }
 
 /// What a query searches for.
@@ -198,6 +207,10 @@ package enum DatabaseError: Error, Sendable, Equatable {
     case pointNotFound(PointID)
     case operationNotFound(String)
     case snapshotNotFound(String)
+    /// Conditions of a write do not hold.
+    case writeConflict(WriteConflict)
+    /// The request id was used for another write.
+    case requestIDReused(reason: String)
     /// The request contradicts the schema or the cluster's state; `reason` names the field and the limit.
     case invalid(reason: String)
     /// No replica that may answer could be reached before the deadline; names the shard.

@@ -10,6 +10,9 @@ extension DatabaseError {
         case .deadlineExceeded: self = .deadlineExceeded(reason: reason)
         case .overloaded: self = .overloaded(reason: reason)
         case .invalid(let detail): self = .invalid(reason: detail)
+        case .versionConflict(let conflict):
+            self = .writeConflict(WriteConflict(refusals: [.init(shard: shard, conflict: conflict)]))
+        case .requestNameReused: self = .requestIDReused(reason: reason)
         case .outOfSpace: self = .outOfSpace(reason: reason)
         case .storage: self = .internalFailure(reason: reason)
         }

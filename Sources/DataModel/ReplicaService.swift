@@ -2,10 +2,13 @@
 package struct LogRecord: Sendable, Equatable {
     package var position: LogPosition
     package var operation: WriteOperation
+    /// What the write is called. Of several records that one request became, the last has it.
+    package var stamp: RequestStamp?
 
-    package init(position: LogPosition, operation: WriteOperation) {
+    package init(position: LogPosition, operation: WriteOperation, stamp: RequestStamp? = nil) {
         self.position = position
         self.operation = operation
+        self.stamp = stamp
     }
 }
 

@@ -60,11 +60,15 @@ package struct RetrieveRequest: Sendable {
     package var ids: [PointID]
     package var withPayload: Bool
     package var withVectors: VectorSelector
+    /// The primary answers, when all that it saw is acknowledged: versions are then good for conditions of writes, as a
+    /// write that no client was told of may be lost, and its sequence given to another one.
+    package var isSettled: Bool
 
-    package init(ids: [PointID], withPayload: Bool, withVectors: VectorSelector) {
+    package init(ids: [PointID], withPayload: Bool, withVectors: VectorSelector, isSettled: Bool = false) {
         self.ids = ids
         self.withPayload = withPayload
         self.withVectors = withVectors
+        self.isSettled = isSettled
     }
 }
 
@@ -75,10 +79,14 @@ package struct ScrollRequest: Sendable {
     package var filter: Filter?
     package var withPayload: Bool
     package var withVectors: VectorSelector
+    /// As in a `RetrieveRequest`.
+    package var isSettled: Bool
 
     package init(
-        start: PointID?, limit: Int, filter: Filter? = nil, withPayload: Bool, withVectors: VectorSelector
+        start: PointID?, limit: Int, filter: Filter? = nil, withPayload: Bool, withVectors: VectorSelector,
+        isSettled: Bool = false
     ) {
+        self.isSettled = isSettled
         self.start = start
         self.limit = limit
         self.filter = filter

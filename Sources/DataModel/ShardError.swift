@@ -17,6 +17,10 @@ package enum ShardError: Error, Sendable, Equatable {
     case overloaded(reason: String)
     /// The request contradicts the schema. The coordinator checks first, so this is a race with a schema change.
     case invalid(reason: String)
+    /// A condition of the write does not hold: nothing of it was done in this shard.
+    case versionConflict(VersionConflict)
+    /// The shard has done another write under the same name.
+    case requestNameReused
     /// The disk or LMDB map has no room: writes stop, reads go on.
     case outOfSpace(reason: String)
     /// What is on disk is not what was written: the replica serves nothing from it.
@@ -28,7 +32,9 @@ package enum ShardError: Error, Sendable, Equatable {
     package var isTransient: Bool {
         switch self {
         case .notHosted, .notServing, .notPrimary, .staleEpoch, .unreachable: true
-        case .insufficientReplicas, .deadlineExceeded, .overloaded, .invalid, .outOfSpace, .corrupted, .storage: false
+        case .insufficientReplicas, .deadlineExceeded, .overloaded, .invalid, .versionConflict, .requestNameReused, .outOfSpace,
+            .corrupted, .storage:
+            false
         }
     }
 
@@ -59,6 +65,8 @@ extension ShardError: CustomStringConvertible {
         case .deadlineExceeded: "the deadline passed"
         case .overloaded(let reason): "overloaded: \(reason)"
         case .invalid(let reason): reason
+        case .versionConflict(let conflict): conflict.description
+        case .requestNameReused: "the request id was used for another write"
         case .outOfSpace(let reason): "out of space: \(reason)"
         case .corrupted(let reason): "damaged data: \(reason)"
         case .storage(let reason): "storage failure: \(reason)"

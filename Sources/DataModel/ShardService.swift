@@ -26,8 +26,11 @@ package protocol ShardService: Sendable {
     /// The exact number of points; with a filter, of those that pass.
     func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64
 
-    /// Orders the write, commits it on every in-sync replica, and returns.
-    func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt
+    /// Orders the write, commits it on every in-sync replica, and returns. One that was done before under its name is
+    /// answered again as it was then.
+    ///
+    /// - Throws: `versionConflict` or `requestNameReused` by a state that every in-sync replica has.
+    func write(_ request: WriteRequest, context: RequestContext) async throws(ShardError) -> WriteReceipt
 
     /// Does not need the replica to be in sync.
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus

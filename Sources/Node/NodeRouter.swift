@@ -60,8 +60,8 @@ private struct LocalShard: ShardService, ReplicaService {
         try await replicas.replica(on: id).count(filter, context: context)
     }
 
-    func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
-        try await replicas.replica(on: id).write(operation, context: context)
+    func write(_ request: WriteRequest, context: RequestContext) async throws(ShardError) -> WriteReceipt {
+        try await replicas.replica(on: id).write(request, context: context)
     }
 
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {
@@ -129,7 +129,7 @@ private struct UnknownNode: ShardService, ReplicaService {
     func retrieve(_: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record] { throw failure }
     func scroll(_: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record] { throw failure }
     func count(_: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 { throw failure }
-    func write(_: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt { throw failure }
+    func write(_: WriteRequest, context: RequestContext) async throws(ShardError) -> WriteReceipt { throw failure }
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus { throw failure }
     func openReplica(context: RequestContext) async throws(ShardError) -> BackupState { throw failure }
     func replicate(

@@ -4,7 +4,7 @@ internal import CXXHash
 /// The bytes on disk. `ARCHITECTURE.md` draws them; every offset is named here once.
 enum Format {
     /// Checked at open: another version's data is refused, never guessed at.
-    static let version: UInt32 = 4
+    static let version: UInt32 = 5
 
     /// Rows of a block, the value that one entry of `vectors` or `blocks` holds.
     static let rowsPerBlock = 256
@@ -26,7 +26,8 @@ enum Format {
         static let deletions = "deletions"
         static let postings = "postings"
         static let numbers = "numbers"
-        static let all = [meta, points, payloads, log, vectors, deletions, postings, numbers]
+        static let requests = "requests"
+        static let all = [meta, points, payloads, log, vectors, deletions, postings, numbers, requests]
     }
 
     enum IndexTable {

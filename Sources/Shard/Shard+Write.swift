@@ -3,17 +3,39 @@ internal import Synchronization
 internal import LMDB
 internal import Logging
 
+/// What became of a write, and the state that this rests on.
+package struct WriteOutcome: Sendable, Equatable {
+    /// The write's sequence, also when it was given long before; or why nothing was done: `versionConflict`,
+    /// `requestNameReused`.
+    package var result: Result<SequenceNumber, ShardError>
+    /// The last write that is in that state, and durable here.
+    package var position: LogPosition
+
+    package init(_ result: Result<SequenceNumber, ShardError>, at position: LogPosition) {
+        self.result = result
+        self.position = position
+    }
+}
+
 extension Shard {
-    /// Gives the operation the next sequence in `epoch`, commits it durably together with whatever else is waiting, and
-    /// returns its record; the last one where it became several.
+    /// Gives the write the next sequence in `epoch`, and commits it durably together with whatever else is waiting; unless
+    /// a condition does not hold, or it was done before under its name.
     ///
     /// - Throws: `outOfSpace`, `storage`, or `notServing` when the shard is closed, `deadlineExceeded` when a filter could
-    ///   not be evaluated until the deadline; nothing was changed then.
+    ///   not be evaluated until the deadline; nothing was changed then, and nothing is known of names and conditions.
+    package func write(
+        _ request: WriteRequest, epoch: Epoch, deadline: Deadline
+    ) async throws(ShardError) -> WriteOutcome {
+        let matching = try await rows(matchedBy: request.operation, deadline: deadline)
+        return try await enqueue(.append(request, epoch, matching)).outcome
+    }
+
+    /// The same for a write without name and conditions. Returns its record; the last one where it became several.
     package func append(
         _ operation: WriteOperation, epoch: Epoch, deadline: Deadline = .after(.seconds(3_600))
     ) async throws(ShardError) -> LogRecord {
         let matching = try await rows(matchedBy: operation, deadline: deadline)
-        guard let record = try await enqueue(.append(operation, epoch, matching)).last else {
+        guard let record = try await enqueue(.append(WriteRequest(operation), epoch, matching)).records.last else {
             throw ShardError.storage(reason: "a commit without a record")
         }
         return record
@@ -35,8 +57,8 @@ extension Shard {
         _ = try await enqueue(.apply(records))
     }
 
-    private func enqueue(_ request: WriteQueue.Request) async throws(ShardError) -> [LogRecord] {
-        let result: Result<[LogRecord], ShardError> = await withCheckedContinuation { continuation in
+    private func enqueue(_ request: WriteQueue.Request) async throws(ShardError) -> WriteQueue.Answer {
+        let result: Result<WriteQueue.Answer, ShardError> = await withCheckedContinuation { continuation in
             let callsWriter: Bool? = queue.withLock { queue in
                 queue.isClosed ? nil : queue.add(.init(request: request, continuation: continuation))
             }

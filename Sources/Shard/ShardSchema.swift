@@ -44,6 +44,8 @@ package struct ShardOptions: Sendable, Equatable {
     package var compaction: CompactionOptions
     /// All that a shard has on disk is compared with its checksums about this often.
     package var verifyInterval: Duration
+    /// Writes whose names are remembered. The same on all replicas; less in tests.
+    package var rememberedWrites = Limits.rememberedWrites
 
     package init(
         durability: Durability = .commit, syncInterval: Duration = .seconds(1), pointsMapBytes: Int = 64 << 30,

@@ -49,6 +49,66 @@ struct WritingTests {
         #expect(try await written == SequenceNumber(1))
     }
 
+    /// A shard knows a write again by its name, so each try has the same one, and two writes never do.
+    @Test func allTriesOfAWriteHaveItsName() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create(shards: 1, copies: 1)
+        let primary = try fixture.shard().primary.rawValue
+        fixture.shards.set(.failsFirst(3, .unreachable(reason: "the answer was lost")), on: primary)
+        _ = try await fixture.coordinator.upsert([point(.number(1))], into: "c", deadline: .soon)
+        _ = try await fixture.coordinator.upsert([point(.number(1))], into: "c", deadline: .soon)
+        let stamps = fixture.shards.with { $0.writes.map(\.stamp) }
+        #expect(stamps.count == 5 && stamps[0] != nil)
+        #expect(stamps[..<4].allSatisfy { $0 == stamps[0] } && stamps[4] != stamps[0])
+    }
+
+    @Test func conditionsGoToTheShardsOfTheirPointsUnderTheClientsName() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create()
+        let ids = (0..<60).map { PointID.number($0) }
+        let write = WriteRequest(
+            .delete(ids), conditions: ids.map { WriteCondition(id: $0, version: SequenceNumber(3)) }
+        ).named(RequestName("mine"))
+        _ = try await fixture.coordinator.write(write, to: "c", deadline: .soon)
+        let writes = fixture.shards.with { $0.writes }
+        #expect(writes.count == 3)
+        for part in writes {
+            #expect(part.operation == .delete(part.conditions.map(\.id)))
+            #expect(part.stamp == write.stamp)
+        }
+    }
+
+    @Test func aConflictTellsWhichShardsHaveDoneTheirParts() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create(copies: 1)
+        let shards = try #require(fixture.cache.current.routing(of: "c")?.shards.map(\.value))
+        let refusing = try #require(shards.first { first in shards.filter { $0.primary == first.primary }.count == 1 })
+        let conflict = VersionConflict(point: .number(1), expected: .zero, actual: SequenceNumber(4))
+        fixture.shards.set(.fails(.versionConflict(conflict)), on: refusing.primary.rawValue)
+        let expected = WriteConflict(
+            refusals: [.init(shard: refusing.id.number, conflict: conflict)],
+            applied: shards.map(\.id.number).filter { $0 != refusing.id.number })
+        await #expect(throws: DatabaseError.writeConflict(expected)) {
+            try await fixture.coordinator.upsert(
+                (0..<60).map { point(.number($0)) }, into: "c", deadline: .soon)
+        }
+    }
+
+    @Test func settledReadsAskPrimariesOnly() async throws {
+        let fixture = try await Fixture()
+        try await fixture.create(shards: 1, copies: 2)
+        let shard = try fixture.shard()
+        let backup = try #require(shard.inSync.first { $0 != shard.primary })
+        fixture.shards.set(.failsFirst(2, .notServing(reason: "it is taking over")), on: shard.primary.rawValue)
+        _ = try await fixture.coordinator.upsert([point(.number(1))], into: "c", deadline: .soon)
+        let before = fixture.shards.calls(to: backup.rawValue)
+        let request = RetrieveRequest(ids: [.number(1)], withPayload: false, withVectors: .none, isSettled: true)
+        for _ in 0..<10 {
+            #expect(try await fixture.coordinator.retrieve(request, from: "c", deadline: .soon).count == 1)
+        }
+        #expect(fixture.shards.calls(to: backup.rawValue) == before)
+    }
+
     @Test func writeThatFindsNoPrimaryNamesTheShard() async throws {
         let fixture = try await Fixture()
         try await fixture.create(shards: 1, copies: 1)

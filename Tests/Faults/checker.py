@@ -4,7 +4,11 @@ For each point the changes (writes, conditional writes, deletes) must have happe
 its start and its end. A read must give a state that is at least as new as every change that was acknowledged before it
 began. It may also give one that is on its way to acknowledgement, which the next read need not give: replicas apply a
 write before all of them have it. `strict` takes that away, and then each point must be linearizable. A read that is
-`settled`, made when nothing was under way, is always strict.
+`settled`, made when nothing was under way, is always strict; so is one that is `exact`, which asked for versions, and a
+refusal of a conditional write, since both are answered when what they saw is acknowledged.
+
+A change that was sent several times under one request id is one operation, from the first try to the last answer: done
+twice, its value would come back after another's.
 
 The search is Wing and Gong's ("Testing and verifying concurrent objects", 1993) with Lowe's memory of configurations
 ("Testing for linearizability", 2017): which operations happened, and the state. Reads change nothing, so one that is
@@ -15,7 +19,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from math import inf
 
-from operation import COUNT, DELETE, FAILED, OK, READ, REFUSED, SWAP, UNKNOWN, WRITE
+from operation import COUNT, FAILED, OK, READ, REFUSED, SWAP, UNKNOWN
 
 # Configurations for one key; beyond it the key is reported as undecided. A key of a few dozen operations needs hundreds.
 SEARCH_LIMIT = 300_000
@@ -114,11 +118,10 @@ class _Search:
 
     def is_possible(self, read, done, state):
         if read.outcome == REFUSED:
-            # The primary decides by its own log, where writes are that others do not have yet.
-            return state != read.expected or any(self.is_pending(i, read, done) for i in self.changes)
+            return state != read.expected
         if read.value == state:
             return True
-        if self.strict or read.settled:
+        if self.strict or read.settled or read.exact:
             return False
         return any(self.is_pending(i, read, done) for i in self.makers.get(read.value, ()))
 
@@ -148,10 +151,10 @@ def _name(culprit, operations):
         return "lost write"
     if not makers or all(o.start > culprit.end for o in makers):
         return "phantom"
-    deletes = [o for o in operations if o.kind == DELETE and o.outcome == OK and o.end < culprit.start]
+    deletes = [o for o in operations if o.changes and o.value is None and o.outcome == OK and o.end < culprit.start]
     if deletes and all(o.end < max(d.start for d in deletes) for o in makers):
         return "resurrected delete"
-    return "lost write" if culprit.settled else "stale read"
+    return "lost write" if culprit.settled or culprit.exact else "stale read"
 
 
 def check_count(count, keys):
@@ -174,6 +177,6 @@ def _presence(operations, count):
     # The last of those that are surely over, which another that ended after its start may follow.
     latest = max((o.start for o in settled), default=-inf)
     perhaps_last = [o for o in changes if o.end >= latest]
-    writes = any(o.kind != DELETE for o in perhaps_last)
-    deletes = any(o.kind == DELETE for o in perhaps_last)
+    writes = any(o.value is not None for o in perhaps_last)
+    deletes = any(o.value is None for o in perhaps_last)
     return (1 if settled and not deletes else 0), (1 if writes else 0)

@@ -3,10 +3,12 @@
 import random
 import threading
 import time
+import uuid
 import zlib
+from math import inf
 
 from client import Client, ConnectionBroken
-from operation import COUNT, DELETE, FAILED, OK, READ, UNKNOWN, WRITE, Operation
+from operation import COUNT, DELETE, FAILED, OK, READ, REFUSED, SWAP, UNKNOWN, WRITE, Operation
 
 COLLECTION = "faults"
 DIMENSION = 8
@@ -22,9 +24,12 @@ PADDING = "x" * 3_000
 PAUSE, PAUSE_AFTER_FAILURE = 0.01, 0.4
 TIMEOUT = 6
 
+# A write under a name is sent again, through another node, until it is answered: at most so often.
+TRIES = 8
+
 MIX = {
-    "write": 36, "delete": 6, "delete by filter": 1, "read": 30, "read of an old point": 8, "scroll": 6,
-    "search": 7, "count": 6,
+    "write": 18, "named write": 10, "swap": 12, "delete": 4, "named delete": 2, "delete by filter": 1, "read": 24,
+    "read with versions": 6, "read of an old point": 8, "scroll": 6, "search": 7, "count": 6,
 }  # fmt: skip
 
 
@@ -40,6 +45,7 @@ def in_group(group):
 class Clients:
     def __init__(self, urls, seed, count, history):
         self.urls, self.history = urls, history
+        self.run = uuid.uuid4().hex[:12]
         self.lock, self.requests = threading.Lock(), 0
         self.stopping = threading.Event()
         self.failures = []
@@ -73,7 +79,7 @@ class Clients:
 class _Worker:
     def __init__(self, clients, number, choice):
         self.clients, self.number, self.choice = clients, number, choice
-        self.writes = 0
+        self.writes = self.names = 0
         self.connections = [Client(url, TIMEOUT) for url in clients.urls]
         self.node = number % len(self.connections)
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -100,6 +106,14 @@ class _Worker:
         """One request and its note; whether it succeeded."""
         if kind == "write":
             return self.write(key)
+        if kind == "named write":
+            return self.named_write(key)
+        if kind == "swap":
+            return self.swap(key)
+        if kind == "named delete":
+            return self.change_until_answered("/points/delete", "POST", {"points": [key]}, self.operation(DELETE, key))
+        if kind == "read with versions":
+            return self.versions([key]) is not None
         if kind == "delete":
             body = {"points": [key]}
             return self.change("/points/delete", "POST", body, [self.operation(DELETE, key)])
@@ -141,6 +155,59 @@ class _Worker:
         value, body = self.new_point(key)
         return self.change("/points", "PUT", body, [self.operation(WRITE, key, value=value)])
 
+    def named_write(self, key):
+        value, body = self.new_point(key)
+        return self.change_until_answered("/points", "PUT", body, self.operation(WRITE, key, value=value))
+
+    def swap(self, key):
+        """Replaces, or sometimes deletes, what it has just read."""
+        found = self.versions([key])
+        if found is None:
+            return False
+        expected, version = found.get(key, (None, 0))
+        # Now and then it waits, so that others come in between.
+        self.clients.stopping.wait(self.choice.choice([0, 0, 0.02, 0.1]))
+        if version and self.choice.random() < 0.15:
+            body = {"points": [{"id": key, "if_version": version}]}
+            operation = self.operation(SWAP, key, value=None, expected=expected)
+            return self.change_until_answered("/points/delete", "POST", body, operation)
+        value, body = self.new_point(key)
+        body["points"][0]["if_version"] = version
+        return self.change_until_answered("/points", "PUT", body, self.operation(SWAP, key, value=value, expected=expected))
+
+    def change_until_answered(self, path, method, body, operation):
+        """One change under a request id of its own, sent again until somebody says what became of it."""
+        self.names += 1
+        body = {**body, "request_id": f"{self.clients.run}-{self.number}-{self.names}"}
+        outcomes = set()
+        for number in range(1, TRIES + 1):
+            answer, reason = self.send(method, f"{path}?wait=true&timeout=5", body)
+            operation.through = f"{number} tries" if number > 1 else ""
+            if answer is None:
+                outcomes.add(FAILED if "ConnectionRefused" in reason else UNKNOWN)
+                operation.detail = reason
+            elif answer.status in (200, 409):
+                operation.outcome, operation.end, operation.detail = OK, time.monotonic(), ""
+                if answer.status == 409:
+                    # No try before it was done, or its name would be known, and none that is late can be: the version that
+                    # it expects does not come back, unless it is that of no point.
+                    late = operation.expected is None and UNKNOWN in outcomes
+                    operation.outcome = UNKNOWN if late else REFUSED
+                    operation.end = inf if late else operation.end
+                    operation.detail = answer.error[:200]
+                break
+            else:
+                assert answer.status not in (400, 404, 422), f"{method} {path} {body}: {answer.text[:300]}"
+                outcomes.add(UNKNOWN)
+                operation.detail = f"{answer.status} {answer.text[:200].decode('utf-8', 'replace')}"
+            self.node = (self.node + 1) % len(self.connections)
+            if self.clients.stopping.wait(PAUSE_AFTER_FAILURE * self.choice.random()):
+                break
+        if operation.outcome == UNKNOWN and outcomes == {FAILED}:
+            operation.outcome = FAILED
+        self.clients.note([operation])
+        return operation.outcome in (OK, REFUSED)
+
     def change(self, path, method, body, operations):
         answer, reason = self.send(method, f"{path}?wait=true&timeout=5", body)
         ended = time.monotonic()
@@ -158,6 +225,20 @@ class _Worker:
         return answer is not None and answer.status == 200
 
     # MARK: Reads
+
+    def versions(self, keys):
+        """key -> value and version of the points that are there; None when there was no answer."""
+        reads = [self.operation(READ, key, exact=True, through="versions") for key in keys]
+        answer, reason = self.send("POST", "/points?timeout=5", {"ids": [*keys], "with_payload": True, "with_version": True})
+        found = None
+        if answer is not None and answer.status == 200:
+            found = {point["id"]: (point["payload"]["value"], point["version"]) for point in answer.json["result"]}
+        for read in reads:
+            read.end, read.outcome = time.monotonic(), FAILED if found is None else OK
+            read.value = (found or {}).get(read.key, (None, 0))[0]
+            read.detail = reason if answer is None else "" if found is not None else f"{answer.status} {answer.text[:200]!r}"
+        self.clients.note(reads)
+        return found
 
     def read(self, keys, path, body):
         reads = [self.operation(READ, key, through=path.rpartition("/")[2]) for key in keys]

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from math import inf
 
-# Kinds. A `swap` is a conditional write: it replaces the value `expected`, or is refused.
+# Kinds. A `swap` is a conditional write or, with the value None, delete: it replaces the value `expected`, or is refused.
 WRITE, SWAP, DELETE, READ, COUNT = "write", "swap", "delete", "read", "count"
 # Outcomes. `UNKNOWN` may have happened, may still happen at any later time, or never; `REFUSED` is a conditional write
 # whose condition did not hold.
@@ -26,6 +26,8 @@ class Operation:
     last: int | None = None
     # Read when nothing was under way any more.
     settled: bool = False
+    # A read with versions: it gives nothing that is not acknowledged.
+    exact: bool = False
     client: int = 0
     node: int = 0
     # By which request, such as `scroll`.

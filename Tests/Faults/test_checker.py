@@ -37,6 +37,33 @@ BAD = {
         [op(WRITE, 0, 1, "a"), op(SWAP, 2, 5, "b", expected="a"), op(SWAP, 2, 5, "c", expected="a")]),
     "a conditional write was refused though its condition held": (
         "lost conditional update", [op(WRITE, 0, 1, "a"), op(SWAP, 2, 3, "b", REFUSED, expected="a")]),
+    "a conditional write was refused by what was never acknowledged": (
+        "lost write",
+        [op(WRITE, 0, 1, "a"), op(WRITE, 2, 9, "b"), op(SWAP, 3, 4, "c", REFUSED, expected="a"),
+         op(READ, 5, 6, "a", exact=True)]),
+    "a conditional write saw another version than it expected": (
+        "lost conditional update",
+        [op(WRITE, 0, 1, "a"), op(WRITE, 2, 3, "b"), op(SWAP, 4, 5, "c", expected="a"),
+         op(READ, 6, 7, "c", settled=True)]),
+    "a conditional delete took what was written since": (
+        "lost conditional update",
+        [op(WRITE, 0, 1, "a"), op(WRITE, 2, 3, "b"), op(SWAP, 4, 5, None, expected="a"), op(READ, 6, 7, None)]),
+    "a point that a conditional delete took is back": (
+        "resurrected delete", [op(WRITE, 0, 1, "a"), op(SWAP, 2, 3, None, expected="a"), op(READ, 4, 5, "a")]),
+    "two conditional writes made the point where there was none": (
+        "lost conditional update", [op(SWAP, 0, 1, "a", expected=None), op(SWAP, 2, 3, "b", expected=None)]),
+    "a write that was sent again under its name was done twice": (
+        "stale read",
+        [op(WRITE, 0, 5, "a", through="3 tries"), op(READ, 1, 2, "a", exact=True), op(WRITE, 3, 4, "b"),
+         op(READ, 6, 7, "a")]),
+    "a conditional write that was sent again was done twice": (
+        "stale read",
+        [op(WRITE, 0, 1, "a"), op(SWAP, 2, 6, "b", expected="a", through="2 tries"), op(READ, 3, 4, "b", exact=True),
+         op(SWAP, 4, 5, "c", expected="b"), op(READ, 7, 8, "b")]),
+    "a read with versions gives what is not acknowledged": (
+        "lost write",
+        [op(WRITE, 0, 1, "a"), op(WRITE, 2, 9, "b"), op(READ, 3, 4, "b", exact=True),
+         op(READ, 5, 6, "a", exact=True)]),
     "a refused write is read": (
         "phantom",
         [op(WRITE, 0, 1, "a"), op(SWAP, 2, 3, "b", REFUSED, expected="c"), op(READ, 4, 5, "b")]),
@@ -77,8 +104,15 @@ GOOD = {
     "an unfinished conditional write": [
         op(WRITE, 0, 1, "a"), unknown(SWAP, 2, "b", expected="a"), op(SWAP, 3, 4, "c", REFUSED, expected="a"),
         op(SWAP, 5, 6, "d", expected="b"), op(READ, 7, 8, "d", settled=True)],
-    "a refusal by a write on its way": [
-        op(WRITE, 0, 1, "a"), op(WRITE, 2, 9, "b"), op(SWAP, 3, 4, "c", REFUSED, expected="a"), op(READ, 5, 6, "a")],
+    "a refusal by a write whose own answer comes later": [
+        op(WRITE, 0, 1, "a"), op(WRITE, 2, 9, "b"), op(SWAP, 3, 4, "c", REFUSED, expected="a"), op(READ, 5, 6, "b")],
+    "a refusal by a write of which nobody knows": [
+        op(WRITE, 0, 1, "a"), unknown(WRITE, 2, "b"), op(SWAP, 3, 4, "c", REFUSED, expected="a"), op(READ, 5, 6, "b")],
+    "a conditional delete, and a conditional write where there is no point": [
+        op(WRITE, 0, 1, "a"), op(SWAP, 2, 3, None, expected="a"), op(SWAP, 4, 5, "b", expected=None),
+        op(COUNT, 6, 7, 1, last=1)],
+    "a write that was sent three times under its name": [
+        op(WRITE, 0, 5, "a", through="3 tries"), op(READ, 1, 2, "a"), op(WRITE, 3, 4, "b"), op(READ, 6, 7, "b")],
     "a point is written again after its deletion": [
         op(WRITE, 0, 1, "a"), op(DELETE, 2, 3), op(WRITE, 4, 5, "b"), op(READ, 6, 7, "b")],
     "a count while points come and go": [

@@ -215,4 +215,32 @@ struct NodeClusterTests {
             #expect(try await cluster[2].count(nil, in: "points", deadline: .soon) == 12)
         }
     }
+
+    /// The write is done, and the answer lost; somebody else writes; the client sends it again, through another node, when
+    /// its primary is dead.
+    @Test func aNamedWriteIsDoneOnceAcrossAFailoverAndARestart() async throws {
+        try await TestCluster.with { cluster in
+            try await cluster[1].createCollection("points", config: .small(shards: 1), deadline: .soon)
+            let write = WriteRequest(.upsert(points(1...5))).named(RequestName("once"))
+            let first = try await cluster[1].write(write, to: "points", deadline: .soon)
+            let later = try await cluster[2].upsert(points(1...5, round: 1), into: "points", deadline: .soon)
+            let primary = try #require(try await cluster.table().shards[0].replicas.first { $0.isPrimary }).node
+            await cluster.kill(primary)
+            #expect(try await cluster.any.write(write, to: "points", deadline: .soon) == first)
+            try await cluster.start(primary)
+            try await cluster.waitUntilInSync()
+            await cluster.killAll()
+            for id in 1...3 { try await cluster.start(NodeID(UInt32(id))) }
+            #expect(try await cluster[3].write(write, to: "points", deadline: .soon) == first)
+            let records = try await cluster[1].retrieve(
+                RetrieveRequest(ids: [.number(3)], withPayload: true, withVectors: .none, isSettled: true),
+                from: "points", deadline: .soon)
+            #expect(records.map(\.version) == [later])
+            await #expect(throws: DatabaseError.self) {
+                try await cluster.any.write(
+                    WriteRequest(.upsert(points(1...6))).named(RequestName("once")), to: "points", deadline: .soon)
+            }
+            try await cluster.expectEqualReplicas(ids: Set(1...5), copies: 2)
+        }
+    }
 }

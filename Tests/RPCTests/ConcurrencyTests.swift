@@ -9,7 +9,7 @@ import Testing
         let arrived = Gate()
         let order = Mutex<[Int]>([])
         let replica = FakeReplica { seen in
-            guard case .delete(let ids) = seen.operations.last, case .number(let number) = ids.first else { return }
+            guard case .delete(let ids) = seen.writes.last?.operation, case .number(let number) = ids.first else { return }
             if seen.calls == 64 { arrived.open() }
             await gates[Int(number)].wait()
             order.withLock { $0.append(Int(number)) }
@@ -21,7 +21,7 @@ import Testing
                 for number in 0..<64 as Range<UInt64> {
                     group.addTask {
                         await failure { () throws(ShardError) in
-                            try await peer.shard(FakeHost.id).write(.delete([.number(number)]), context: .soon())
+                            try await peer.shard(FakeHost.id).write(WriteRequest(.delete([.number(number)])), context: .soon())
                         }
                     }
                 }
@@ -154,7 +154,7 @@ private struct EchoReplica: ReplicaHost {
             return request.start.map { [Record(id: $0, version: .zero, payload: .empty, vectors: nil)] } ?? []
         }
         func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 { 0 }
-        func write(_: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
+        func write(_: WriteRequest, context: RequestContext) async throws(ShardError) -> WriteReceipt {
             WriteReceipt(sequence: .zero)
         }
         func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {

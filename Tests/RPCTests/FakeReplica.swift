@@ -21,7 +21,7 @@ final class FakeReplica: ShardService, ReplicaService {
         var retrieve: RetrieveRequest?
         var scroll: ScrollRequest?
         var filter: Filter?
-        var operations: [WriteOperation] = []
+        var writes: [WriteRequest] = []
         var records: [LogRecord] = []
         var previous: LogPosition?
         var digested: [VirtualShardRange] = []
@@ -71,8 +71,8 @@ final class FakeReplica: ShardService, ReplicaService {
         try await answer(context) { $0.filter = filter }.count
     }
 
-    func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
-        try await answer(context) { $0.operations.append(operation) }.receipt
+    func write(_ request: WriteRequest, context: RequestContext) async throws(ShardError) -> WriteReceipt {
+        try await answer(context) { $0.writes.append(request) }.receipt
     }
 
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {

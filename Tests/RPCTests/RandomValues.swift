@@ -70,6 +70,16 @@ extension SeededGenerator {
         }
     }
 
+    mutating func stamp() -> RequestStamp {
+        RequestStamp(name: RequestName(high: next(), low: next()), digest: next())
+    }
+
+    mutating func write() -> WriteRequest {
+        WriteRequest(
+            operation(), conditions: array(0...3) { WriteCondition(id: $0.pointID(), version: $0.sequence()) },
+            stamp: bool() ? stamp() : nil)
+    }
+
     mutating func search() -> SearchRequest {
         SearchRequest(
             space: text(), vector: array(0...40) { $0.float() }, limit: int(0...1_000),

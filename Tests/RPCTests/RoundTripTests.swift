@@ -28,10 +28,12 @@ import Testing
         var random = SeededGenerator(seed: seed)
         let replica = FakeReplica()
         let ids = random.array(0...9) { $0.pointID() }
-        let retrieve = RetrieveRequest(ids: ids, withPayload: random.bool(), withVectors: random.selector())
+        let retrieve = RetrieveRequest(
+            ids: ids, withPayload: random.bool(), withVectors: random.selector(), isSettled: random.bool())
         let scroll = ScrollRequest(
             start: random.bool() ? random.pointID() : nil, limit: random.int(0...1_000),
-            filter: random.bool() ? random.filter() : nil, withPayload: random.bool(), withVectors: random.selector())
+            filter: random.bool() ? random.filter() : nil, withPayload: random.bool(), withVectors: random.selector(),
+            isSettled: random.bool())
         let filter = random.bool() ? random.filter() : nil
         let records = random.array(0...9) { $0.record() }
         let count = random.next()
@@ -63,8 +65,10 @@ import Testing
     @Test(arguments: 0..<12 as Range<UInt64>) func writesAndTheLog(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         let replica = FakeReplica()
-        let operation = random.operation()
-        let records = random.array(0...5) { LogRecord(position: $0.position(), operation: $0.operation()) }
+        let write = random.write()
+        let records = random.array(0...5) {
+            LogRecord(position: $0.position(), operation: $0.operation(), stamp: $0.bool() ? $0.stamp() : nil)
+        }
         let previous = random.position()
         let receipt = WriteReceipt(sequence: random.sequence())
         let backup = BackupState(position: random.position(), unindexedRows: random.next())
@@ -81,7 +85,7 @@ import Testing
             $0.digest = digest
         }
         try await withPeer(replica) { peer, _ in
-            let written = try await peer.shard(FakeHost.id).write(operation, context: .soon())
+            let written = try await peer.shard(FakeHost.id).write(write, context: .soon())
             #expect(written == receipt)
             let remote = peer.replica(FakeHost.id)
             let opened = try await remote.openReplica(context: .soon())
@@ -92,7 +96,7 @@ import Testing
             #expect(digested == digest)
         }
         let seen = replica.seen.withLock { $0 }
-        #expect(seen.operations == [operation])
+        #expect(seen.writes == [write])
         #expect(seen.records == records)
         #expect(seen.previous == previous)
         #expect(seen.digested == ranges)
@@ -129,7 +133,9 @@ import Testing
         .insufficientReplicas(inSync: 1, required: 2),
         .unreachable(reason: ""), .deadlineExceeded,
         .overloaded(reason: "a"), .invalid(reason: "b"), .outOfSpace(reason: "c"), .corrupted(reason: "d"),
-        .storage(reason: "e"),
+        .storage(reason: "e"), .requestNameReused,
+        .versionConflict(
+            VersionConflict(point: .uuid(high: 1, low: 2), expected: .zero, actual: SequenceNumber(.max))),
     ])
     func errorsArriveAsTheyWereThrown(error: ShardError) async throws {
         let replica = FakeReplica()
@@ -164,9 +170,9 @@ import Testing
         let operation = WriteOperation.upsert(points)
         #expect(operation.estimatedBytes > 30_000_000)
         try await withPeer(replica) { peer, _ in
-            _ = try await peer.shard(FakeHost.id).write(operation, context: .soon())
+            _ = try await peer.shard(FakeHost.id).write(WriteRequest(operation), context: .soon())
         }
-        #expect(replica.seen.withLock { $0.operations } == [operation])
+        #expect(replica.seen.withLock { $0.writes } == [WriteRequest(operation)])
     }
 
     @Test func whatIsLongerThanAFrameIsRefusedOnBothSides() async throws {
@@ -178,7 +184,7 @@ import Testing
         try await withPeer(replica) { peer, _ in
             let shard = peer.shard(FakeHost.id)
             let tooLongRequest = await failure { () throws(ShardError) in
-                try await shard.write(.upsert([point]), context: .soon())
+                try await shard.write(WriteRequest(.upsert([point])), context: .soon())
             }
             guard case .invalid = tooLongRequest else { throw Unexpected("\(String(describing: tooLongRequest))") }
             let tooLongAnswer = await failure { () throws(ShardError) in

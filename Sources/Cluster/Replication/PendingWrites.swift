@@ -9,21 +9,15 @@ struct PendingWrites: Sendable {
 
     /// By a key of their own, since two waits never share one and sequences may be awaited twice.
     private var entries: [UInt64: Entry] = [:]
-    /// Every in-sync replica has everything up to here.
-    private(set) var acknowledged = SequenceNumber.zero
 
     var isEmpty: Bool { entries.isEmpty }
 
-    /// - Returns: false when the write is acknowledged already, so that there is nothing to wait for.
-    mutating func add(_ sequence: SequenceNumber, deadline: Duration, key: UInt64) -> Bool {
-        guard sequence > acknowledged else { return false }
+    mutating func add(_ sequence: SequenceNumber, deadline: Duration, key: UInt64) {
         entries[key] = Entry(sequence: sequence, deadline: deadline)
-        return true
     }
 
     mutating func acknowledge(through sequence: SequenceNumber) -> [UInt64] {
-        acknowledged = max(acknowledged, sequence)
-        return remove { $0.sequence <= sequence }
+        remove { $0.sequence <= sequence }
     }
 
     mutating func removeAll() -> [UInt64] { remove { _ in true } }

@@ -108,13 +108,22 @@ package struct PrimarySession: Sendable {
     package mutating func committed(
         _ position: LogPosition, key: UInt64, deadline: Duration, now: Duration
     ) -> Outcome {
+        var outcome = awaitAcknowledgement(of: position, key: key, deadline: deadline)
+        outcome += handle(.localCommitted(position), now: now)
+        return outcome
+    }
+
+    /// Settles `key`, now or later, when all that is committed here up to the position is acknowledged.
+    package mutating func awaitAcknowledgement(of position: LogPosition, key: UInt64, deadline: Duration) -> Outcome {
         var outcome = Outcome()
         if isOver {
             outcome.settled.append(Settled(key: key, error: .notPrimary))
-        } else if !pending.add(position.sequence, deadline: deadline, key: key) {
-            outcome.settled.append(Settled(key: key, error: nil))
+        } else if position.sequence <= machine.acknowledged {
+            // Nothing more happens to it, so it must not wait for a writer that comes after it.
+            outcome.settled.append(Settled(key: key, error: machine.refusalOfAcknowledgement))
+        } else {
+            pending.add(position.sequence, deadline: deadline, key: key)
         }
-        outcome += handle(.localCommitted(position), now: now)
         return outcome
     }
 

@@ -71,10 +71,7 @@ package struct PrimaryState: Sendable {
     package mutating func admitWrite() -> ShardError? {
         if isOver { return .notPrimary }
         if record.value.handover != nil { return .notServing(reason: "the primary is handing its role over") }
-        let inSync = record.value.inSync.count
-        if inSync < writeConsistencyFactor {
-            return .insufficientReplicas(inSync: inSync, required: writeConsistencyFactor)
-        }
+        if let refusal = refusalOfAcknowledgement { return refusal }
         admitted += 1
         return nil
     }
@@ -134,6 +131,13 @@ package struct PrimaryState: Sendable {
         liveNodesChanged(to: nodes, now: now)
         let actions = changed(record, now: now)
         return isOver ? actions : actions + decide(now: now)
+    }
+
+    /// Why nothing is acknowledged to clients, whoever has it; nil when that is not so.
+    var refusalOfAcknowledgement: ShardError? {
+        let inSync = record.value.inSync.count
+        return inSync < writeConsistencyFactor
+            ? .insufficientReplicas(inSync: inSync, required: writeConsistencyFactor) : nil
     }
 
     // MARK: - What the shell needs to know
@@ -268,10 +272,7 @@ package struct PrimaryState: Sendable {
         }
         guard through > acknowledged, unsettled == nil else { return [] }
         acknowledged = through
-        let inSync = record.value.inSync.count
-        return inSync >= writeConsistencyFactor
-            ? [.acknowledge(through: through)]
-            : [.rejectPending(.insufficientReplicas(inSync: inSync, required: writeConsistencyFactor))]
+        return [refusalOfAcknowledgement.map { .rejectPending($0) } ?? .acknowledge(through: through)]
     }
 
     private mutating func contactBackups(now: Duration) -> [PrimaryAction] {

@@ -118,10 +118,13 @@ extension LogPosition: BinaryCodable {
 extension LogRecord: BinaryCodable {
     package func encode(to writer: inout BinaryWriter) {
         position.encode(to: &writer)
+        writer.write(stamp) { $1.encode(to: &$0) }
         operation.encode(to: &writer)
     }
 
     package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
-        self.init(position: try LogPosition(from: &reader), operation: try WriteOperation(from: &reader))
+        let position = try LogPosition(from: &reader)
+        let stamp = try reader.readOptional { (reader) throws(BinaryFormatError) in try RequestStamp(from: &reader) }
+        self.init(position: position, operation: try WriteOperation(from: &reader), stamp: stamp)
     }
 }

@@ -69,6 +69,12 @@ extension ShardError: BinaryCodable {
         case .outOfSpace(let reason): writer.write(kind: 10, reason)
         case .corrupted(let reason): writer.write(kind: 11, reason)
         case .storage(let reason): writer.write(kind: 12, reason)
+        case .versionConflict(let conflict):
+            writer.write(UInt8(13))
+            writer.write(conflict.point)
+            writer.write(conflict.expected.rawValue)
+            writer.write(conflict.actual.rawValue)
+        case .requestNameReused: writer.write(UInt8(14))
         }
     }
 
@@ -91,6 +97,12 @@ extension ShardError: BinaryCodable {
         case 10: self = .outOfSpace(reason: try reader.readString())
         case 11: self = .corrupted(reason: try reader.readString())
         case 12: self = .storage(reason: try reader.readString())
+        case 13:
+            self = .versionConflict(
+                VersionConflict(
+                    point: try reader.readPointID(), expected: SequenceNumber(try reader.readInteger()),
+                    actual: SequenceNumber(try reader.readInteger())))
+        case 14: self = .requestNameReused
         case let other: throw BinaryFormatError(description: "\(other) is not a kind of shard error")
         }
     }

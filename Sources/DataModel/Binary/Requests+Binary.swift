@@ -82,13 +82,15 @@ extension RetrieveRequest: BinaryCodable {
         writer.write(ids) { $0.write($1) }
         writer.write(withPayload)
         withVectors.encode(to: &writer)
+        writer.write(isSettled)
     }
 
     package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
         self.init(
             ids: try reader.readArray { (reader) throws(BinaryFormatError) in try reader.readPointID() },
             withPayload: try reader.readBool(),
-            withVectors: try VectorSelector(from: &reader))
+            withVectors: try VectorSelector(from: &reader),
+            isSettled: try reader.readBool())
     }
 }
 
@@ -99,6 +101,7 @@ extension ScrollRequest: BinaryCodable {
         writer.write(filter) { $1.encode(to: &$0) }
         writer.write(withPayload)
         withVectors.encode(to: &writer)
+        writer.write(isSettled)
     }
 
     package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
@@ -107,7 +110,8 @@ extension ScrollRequest: BinaryCodable {
             limit: Int(try reader.readInteger(as: UInt32.self)),
             filter: try reader.readOptional { (reader) throws(BinaryFormatError) in try Filter(from: &reader) },
             withPayload: try reader.readBool(),
-            withVectors: try VectorSelector(from: &reader))
+            withVectors: try VectorSelector(from: &reader),
+            isSettled: try reader.readBool())
     }
 }
 

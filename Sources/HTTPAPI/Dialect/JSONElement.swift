@@ -78,6 +78,12 @@ struct JSONElement {
     /// - Throws: when the object has the field twice.
     /// - Complexity: linear in the number of fields.
     func field(_ name: StaticString) throws(DialectError) -> JSONElement? {
+        guard let value = try fieldOrNull(name), !value.isNull else { return nil }
+        return value
+    }
+
+    /// The same where null is a value like others.
+    func fieldOrNull(_ name: StaticString) throws(DialectError) -> JSONElement? {
         var found = shoal_json_element()
         let result = name.withUTF8Buffer { key in
             key.withMemoryRebound(to: CChar.self) { key in
@@ -86,8 +92,7 @@ struct JSONElement {
         }
         switch result {
         case SHOAL_JSON_FOUND:
-            let element = JSONElement(raw: found, parser: parser)
-            return element.isNull ? nil : element
+            return JSONElement(raw: found, parser: parser)
         case SHOAL_JSON_DUPLICATE:
             throw DialectError("\(name)", "the field is given more than once")
         default:

@@ -103,9 +103,16 @@ extension JSONWriter {
         raw("}")
     }
 
-    mutating func record(_ record: Record, _ selector: PayloadSelector, parsers: JSONParserPool) {
+    /// - Parameter version: whether to say in which version the point is, which the dialect does not.
+    mutating func record(
+        _ record: Record, _ selector: PayloadSelector, version: Bool = false, parsers: JSONParserPool
+    ) {
         raw("{\"id\":")
         pointID(record.id)
+        if version {
+            raw(",\"version\":")
+            integer(record.version.rawValue)
+        }
         contents(record, selector, parsers: parsers)
     }
 

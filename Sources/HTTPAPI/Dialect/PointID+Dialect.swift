@@ -31,11 +31,16 @@ extension JSONElement {
         return try within("\(name)") { () throws(DialectError) in try array.pointIDs() }
     }
 
-    func pointIDs() throws(DialectError) -> [PointID] {
+    /// Whether it is an array of no more ids than a request may have.
+    func requireCountOfIDs() throws(DialectError) {
         try requireArray()
         guard count <= Limits.batchPoints else {
             throw DialectError("", "\(count) ids are more than the limit of \(Limits.batchPoints)")
         }
+    }
+
+    func pointIDs() throws(DialectError) -> [PointID] {
+        try requireCountOfIDs()
         var ids: [PointID] = []
         ids.reserveCapacity(count)
         for element in elements {

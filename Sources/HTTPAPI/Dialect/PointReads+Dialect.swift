@@ -18,7 +18,8 @@ extension JSONElement {
         let payload = try payloadSelector(default: .all)
         return RetrieveCommand(
             request: RetrieveRequest(
-                ids: try pointIDs("ids"), withPayload: payload.isWanted, withVectors: try vectorSelector()),
+                ids: try pointIDs("ids"), withPayload: payload.isWanted, withVectors: try vectorSelector(),
+                isSettled: try bool("with_version") ?? false),
             payload: payload)
     }
 
@@ -33,7 +34,8 @@ extension JSONElement {
                     try within("offset") { () throws(DialectError) in try PointID(start) }
                 },
                 limit: try integer("limit", in: 1...Limits.resultWindow.upperBound) ?? 10,
-                filter: try FilterReader.filter(of: self), withPayload: payload.isWanted, withVectors: try vectorSelector()),
+                filter: try FilterReader.filter(of: self), withPayload: payload.isWanted,
+                withVectors: try vectorSelector(), isSettled: try bool("with_version") ?? false),
             payload: payload)
     }
 

@@ -17,6 +17,8 @@ extension JSONElement {
     func queryCommand() throws(DialectError) -> QueryCommand {
         try requireObject()
         try refuse("prefetch", "lookup_from", "shard_key", "group_by")
+        // Always in the answer.
+        _ = try bool("with_version")
         guard let target = try field("query") else { return try listingCommand() }
         let space = try string("using") ?? ""
         return try searchCommand(

@@ -18,43 +18,46 @@ struct PointRoutes: Sendable {
     // MARK: Writes
 
     @Sendable private func upsert(_ request: Request, _ context: APIContext) async throws -> Response {
-        let collection = try api.collectionName(context)
-        let points = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.upsertedPoints() }
-        let sequence = try await apply(.upsert(points), to: collection, request)
-        return Envelope.ok(context) { $0.updateResult(sequence, request) }
+        try await write(request, context) { (root, version) throws(DialectError) in try root.upsert(common: version) }
     }
 
     @Sendable private func delete(_ request: Request, _ context: APIContext) async throws -> Response {
+        try await write(request, context) { (root, version) throws(DialectError) in try root.deletion(common: version) }
+    }
+
+    private func write(
+        _ request: Request, _ context: APIContext,
+        _ read: @escaping @Sendable (JSONElement, SequenceNumber?) throws(DialectError) -> PointWrite
+    ) async throws -> Response {
         let collection = try api.collectionName(context)
-        let deletion = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.deletion() }
-        let sequence = try await apply(deletion, to: collection, request)
+        let version = try api.expectedVersion(request)
+        let write = try await api.bodies.json(of: request) { (root) throws(DialectError) in try read(root, version) }
+        let id = try api.requestID(request, inBody: write.requestID)
+        let named = id.map { write.request.named(RequestName($0)) } ?? write.request
+        let sequence = try await api.database.write(
+            named, to: collection, deadline: try api.deadline(request, standard: API.writeTimeout))
         return Envelope.ok(context) { $0.updateResult(sequence, request) }
     }
 
-    /// Applies the operations one after the other; the first that fails ends the batch.
+    /// Applies the operations one after the other; the first that fails ends the batch. Each has a name of its own, so that
+    /// a batch that is sent again goes on where it ended.
     @Sendable private func update(_ request: Request, _ context: APIContext) async throws -> Response {
         let collection = try api.collectionName(context)
-        let updates = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.pointUpdates() }
+        guard try api.expectedVersion(request) == nil else {
+            throw DialectError("if_version", "it belongs into the operations")
+        }
+        let (writes, idInBody) = try await api.bodies.json(of: request) { (root) throws(DialectError) in
+            try root.pointWrites()
+        }
+        let id = try api.requestID(request, inBody: idInBody)
         var sequences: [SequenceNumber] = []
-        for update in updates { sequences.append(try await apply(update, to: collection, request)) }
+        for (index, write) in writes.enumerated() {
+            let named = id.map { write.named(RequestName($0, operation: index + 1)) } ?? write
+            let deadline = try api.deadline(request, standard: API.writeTimeout)
+            sequences.append(try await api.database.write(named, to: collection, deadline: deadline))
+        }
         let results = sequences
         return Envelope.ok(context) { $0.array(results) { $0.updateResult($1, request) } }
-    }
-
-    private func apply(
-        _ update: PointUpdate, to collection: String, _ request: Request
-    ) async throws -> SequenceNumber {
-        let deadline = try api.deadline(request, standard: API.writeTimeout)
-        switch update {
-        case .upsert(let points) where !points.isEmpty:
-            return try await api.database.upsert(points, into: collection, deadline: deadline)
-        case .delete(let ids) where !ids.isEmpty:
-            return try await api.database.delete(ids, from: collection, deadline: deadline)
-        case .deleteMatching(let filter):
-            return try await api.database.delete(matching: filter, from: collection, deadline: deadline)
-        case .upsert, .delete:
-            throw DialectError("points", "the array is empty")
-        }
     }
 
     // MARK: Reads
@@ -67,18 +70,21 @@ struct PointRoutes: Sendable {
         let records = try await api.database.retrieve(
             command.request, from: collection, deadline: try api.deadline(request))
         return Envelope.ok(context) { writer in
-            writer.array(records) { $0.record($1, command.payload, parsers: api.parsers) }
+            writer.array(records) {
+                $0.record($1, command.payload, version: command.request.isSettled, parsers: api.parsers)
+            }
         }
     }
 
     @Sendable private func get(_ request: Request, _ context: APIContext) async throws -> Response {
         let collection = try api.collectionName(context)
         let id = try PointID(pathComponent: try api.pathParameter("id", context))
+        let withVersion = try api.flag("with_version", request)
         let records = try await api.database.retrieve(
-            RetrieveRequest(ids: [id], withPayload: true, withVectors: .all), from: collection,
+            RetrieveRequest(ids: [id], withPayload: true, withVectors: .all, isSettled: withVersion), from: collection,
             deadline: try api.deadline(request))
         guard let record = records.first else { throw APIError(pointNotFound: id) }
-        return Envelope.ok(context) { $0.record(record, .all, parsers: api.parsers) }
+        return Envelope.ok(context) { $0.record(record, .all, version: withVersion, parsers: api.parsers) }
     }
 
     @Sendable private func scroll(_ request: Request, _ context: APIContext) async throws -> Response {
@@ -89,7 +95,9 @@ struct PointRoutes: Sendable {
         )
         return Envelope.ok(context) { writer in
             writer.raw("{\"points\":")
-            writer.array(page.records) { $0.record($1, command.payload, parsers: api.parsers) }
+            writer.array(page.records) {
+                $0.record($1, command.payload, version: command.request.isSettled, parsers: api.parsers)
+            }
             writer.raw(",\"next_page_offset\":")
             if let next = page.next { writer.pointID(next) } else { writer.raw("null") }
             writer.raw("}")

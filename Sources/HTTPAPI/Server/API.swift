@@ -35,6 +35,15 @@ struct API: Sendable {
     /// `?wait=true`: whether the answer comes when the work is done.
     func waits(_ request: Request) -> Bool { request.uri.queryParameters["wait"] == "true" }
 
+    /// A query parameter that is `true` or `false`, or left out.
+    func flag(_ name: String, _ request: Request) throws -> Bool {
+        switch request.uri.queryParameters[name[...]] {
+        case nil, "false": false
+        case "true": true
+        case let other?: throw DialectError(name, "true or false is expected, not \(quoted(other))")
+        }
+    }
+
     /// `?replica=`: the node whose replicas alone a scroll reads.
     func replica(_ request: Request) throws -> NodeID? {
         guard let text = request.uri.queryParameters["replica"], !text.isEmpty else { return nil }

@@ -11,11 +11,15 @@ struct APIError: Error, Equatable {
     var retryAfterSeconds: Int?
     /// The request's body was not read to its end, so the connection cannot carry another request.
     var closesConnection: Bool
+    /// What the envelope says for programs, beside the message.
+    var conflict: WriteConflict?
 
     init(
-        _ status: HTTPResponse.Status, _ message: String, retryAfterSeconds: Int? = nil, closesConnection: Bool = false
+        _ status: HTTPResponse.Status, _ message: String, retryAfterSeconds: Int? = nil, closesConnection: Bool = false,
+        conflict: WriteConflict? = nil
     ) {
         self.closesConnection = closesConnection
+        self.conflict = conflict
         self.status = status
         self.message = message
         self.retryAfterSeconds = retryAfterSeconds
@@ -39,6 +43,8 @@ struct APIError: Error, Equatable {
         case .pointNotFound(let id): self.init(pointNotFound: id)
         case .operationNotFound(let id): self.init(.notFound, "Not found: Operation `\(id)` doesn't exist!")
         case .snapshotNotFound(let name): self.init(.notFound, "Not found: Snapshot `\(name)` doesn't exist!")
+        case .writeConflict(let conflict): self.init(.conflict, "Conflict: \(conflict)", conflict: conflict)
+        case .requestIDReused(let reason): self.init(.unprocessableContent, "Wrong input: \(reason)")
         case .invalid(let reason): self.init(.badRequest, "Wrong input: \(reason)")
         case .unavailable(let reason):
             self.init(.serviceUnavailable, "Service unavailable: \(reason)", retryAfterSeconds: 1)

@@ -1,3 +1,5 @@
+import Coordinator
+import DataModel
 import Foundation
 import HTTPTypes
 import Hummingbird
@@ -31,6 +33,7 @@ enum Envelope {
         var writer = JSONWriter()
         writer.raw("{\"status\":{\"error\":")
         writer.string(error.message)
+        if let conflict = error.conflict { writer.conflict(conflict) }
         writer.raw("},\"time\":")
         writer.double(context.elapsedSeconds)
         writer.raw("}")
@@ -50,5 +53,25 @@ enum Envelope {
     static func response(_ status: HTTPResponse.Status, _ writer: JSONWriter) -> Response {
         Response(
             status: status, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: writer.buffer))
+    }
+}
+
+extension JSONWriter {
+    /// Which points were not as they were expected, and which shards have done their parts all the same.
+    fileprivate mutating func conflict(_ conflict: WriteConflict) {
+        raw(",\"conflicts\":")
+        array(conflict.refusals) { writer, refusal in
+            writer.raw("{\"point\":")
+            writer.pointID(refusal.conflict.point)
+            writer.raw(",\"shard\":")
+            writer.integer(refusal.shard.rawValue)
+            writer.raw(",\"expected\":")
+            writer.integer(refusal.conflict.expected.rawValue)
+            writer.raw(",\"actual\":")
+            writer.integer(refusal.conflict.actual.rawValue)
+            writer.raw("}")
+        }
+        raw(",\"applied_shards\":")
+        array(conflict.applied) { $0.integer($1.rawValue) }
     }
 }

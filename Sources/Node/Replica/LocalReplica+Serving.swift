@@ -13,13 +13,13 @@ extension LocalReplica: ShardService {
     }
 
     func retrieve(_ request: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record] {
-        try await serving(context) { (shard) throws(ShardError) in
+        try await serving(context, settled: request.isSettled) { (shard) throws(ShardError) in
             try await shard.retrieve(request, deadline: context.deadline)
         }
     }
 
     func scroll(_ request: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record] {
-        try await serving(context) { (shard) throws(ShardError) in
+        try await serving(context, settled: request.isSettled) { (shard) throws(ShardError) in
             try await shard.scroll(request, deadline: context.deadline)
         }
     }
@@ -31,19 +31,21 @@ extension LocalReplica: ShardService {
         }
     }
 
-    func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
+    func write(_ request: WriteRequest, context: RequestContext) async throws(ShardError) -> WriteReceipt {
         try ServingRight.check(epoch: context.epoch, against: try await servingRecord(context))
-        let shell = state.withLock { $0.shell }
-        guard let shell, !shell.isOver else {
-            _ = try shard()
-            throw cachedPrimary == node ? .notServing(reason: "the primary is taking over") : .notPrimary
-        }
-        let receipt = try await sound { (_) throws(ShardError) in
-            try await shell.write(operation, deadline: context.deadline)
+        let shell = try primaryShell()
+        let result = try await sound { (_) throws(ShardError) in
+            try await shell.write(request, deadline: context.deadline)
         }
         // The process may have been stopped in between, and another primary may have taken over since.
         guard try await servingRecord(context).primary == node else { throw .notPrimary }
-        return receipt
+        return WriteReceipt(sequence: try result.get())
+    }
+
+    private func primaryShell() throws(ShardError) -> PrimaryShell {
+        if let shell = state.withLock({ $0.shell }), !shell.isOver { return shell }
+        _ = try shard()
+        throw cachedPrimary == node ? .notServing(reason: "the primary is taking over") : .notPrimary
     }
 
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {
@@ -81,12 +83,17 @@ extension LocalReplica: ShardService {
     /// Does the work only as an in-sync replica of a node with a lease, which is made sure of before and after: before,
     /// so that every write acknowledged until then is in the answer; after, since the process may have been stopped for
     /// long in between.
+    ///
+    /// - Parameter settled: only as the primary, and when all that the work can have seen is acknowledged.
     func serving<Answer>(
-        _ context: RequestContext, _ work: (Shard) async throws(ShardError) -> Answer
+        _ context: RequestContext, settled: Bool = false, _ work: (Shard) async throws(ShardError) -> Answer
     ) async throws(ShardError) -> Answer {
         try ServingRight.check(epoch: context.epoch, against: try await servingRecord(context))
+        let shell = settled ? try primaryShell() : nil
         let answer = try await sound(work)
-        _ = try await servingRecord(context)
+        try await shell?.settle(deadline: context.deadline)
+        let record = try await servingRecord(context)
+        if settled, record.primary != node { throw .notPrimary }
         return answer
     }
 

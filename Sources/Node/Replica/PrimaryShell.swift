@@ -78,12 +78,21 @@ final class PrimaryShell: Sendable {
 
     // MARK: - Writing
 
-    /// Orders the write, commits it here and on every in-sync backup.
-    func write(_ operation: WriteOperation, deadline: Deadline) async throws(ShardError) -> WriteReceipt {
+    /// Orders the write, commits it here and on every in-sync backup. What a refusal saw, or a write that was done before
+    /// rests on, is on every in-sync backup too.
+    func write(
+        _ request: WriteRequest, deadline: Deadline
+    ) async throws(ShardError) -> Result<SequenceNumber, ShardError> {
         try await waitForRoom(deadline: deadline)
-        let record = try await append(operation, deadline: deadline)
-        try await waitForBackups(record.position, deadline: deadline)
-        return WriteReceipt(sequence: record.position.sequence)
+        let outcome = try await append(request, deadline: deadline)
+        try await wait(deadline) { $0.committed(outcome.position, key: $1, deadline: $2, now: self.now) }
+        return outcome.result
+    }
+
+    /// Returns when everything that is committed here now is acknowledged.
+    func settle(deadline: Deadline) async throws(ShardError) {
+        let position = shard.position
+        try await wait(deadline) { $0.awaitAcknowledgement(of: position, key: $1, deadline: $2) }
     }
 
     private func waitForRoom(deadline: Deadline) async throws(ShardError) {
@@ -95,13 +104,13 @@ final class PrimaryShell: Sendable {
         }
     }
 
-    private func append(_ operation: WriteOperation, deadline: Deadline) async throws(ShardError) -> LogRecord {
+    private func append(_ request: WriteRequest, deadline: Deadline) async throws(ShardError) -> WriteOutcome {
         while true {
             let epoch = try state.withLock { (state) throws(ShardError) in try state.session.admitWrite() }
             do throws(ShardError) {
                 if let refusal = fence.begin(epoch) { throw refusal }
                 defer { fence.end(epoch) }
-                return try await shard.append(operation, epoch: epoch, deadline: deadline)
+                return try await shard.write(request, epoch: epoch, deadline: deadline)
             } catch {
                 feed(.localFailed)
                 // The epoch was raised between the two steps, and a later write came first: take the new one.
@@ -112,7 +121,10 @@ final class PrimaryShell: Sendable {
         }
     }
 
-    private func waitForBackups(_ position: LogPosition, deadline: Deadline) async throws(ShardError) {
+    /// Waits until the session settles the key that `begin` is given, with the deadline on its clock.
+    private func wait(
+        _ deadline: Deadline, _ begin: (inout PrimarySession, UInt64, Duration) -> PrimarySession.Outcome
+    ) async throws(ShardError) {
         let key = state.withLock { state in
             state.nextKey += 1
             return state.nextKey
@@ -120,9 +132,7 @@ final class PrimaryShell: Sendable {
         let result = await withTaskCancellationHandler {
             await withCheckedContinuation { (waiter: Waiter) in
                 state.withLock { $0.waiters[key] = waiter }
-                change {
-                    $0.committed(position, key: key, deadline: deadline.instant - self.start, now: self.now)
-                }
+                change { begin(&$0, key, deadline.instant - self.start) }
                 if Task.isCancelled { abandon(key) }
             }
         } onCancel: {

@@ -41,13 +41,13 @@ package struct RemoteShard: ShardService {
     }
 
     package func write(
-        _ operation: WriteOperation, context: RequestContext
+        _ request: WriteRequest, context: RequestContext
     ) async throws(ShardError) -> WriteReceipt {
         try await peer.call(
             .write, shard: id, epoch: context.epoch, deadline: context.deadline, lane: .write,
-            capacity: 128 + operation.estimatedBytes
+            capacity: 128 + request.estimatedBytes
         ) {
-            operation.encode(to: &$0)
+            request.encode(to: &$0)
         } answer: { (reader) throws(BinaryFormatError) in
             WriteReceipt(sequence: SequenceNumber(try reader.readInteger()))
         }

@@ -105,7 +105,7 @@ extension RequestDispatch {
 
     private func write(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
         let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
-            try WriteOperation(from: &reader)
+            try WriteRequest(from: &reader)
         }
         let receipt = try await replicas.shard(request.shard).write(request.arguments, context: request.context)
         var writer = BinaryWriter(capacity: 8)

@@ -14,7 +14,8 @@ extension Compaction {
             let state = try source.store.loadState(transaction)
             let slots = try copyRows(of: state, tail, transaction)
             try copyPoints(slots, transaction)
-            try copyLog(transaction)
+            try copy(source.store.log, to: target.store.log, transaction)
+            try copy(source.store.requests, to: target.store.requests, transaction)
             let epochs = try source.store.loadEpochs(transaction)
             try target.commit { commit, transaction in
                 try commit.fillBlock(transaction)
@@ -97,17 +98,17 @@ extension Compaction {
         }
     }
 
-    /// The slots in the copied entries stay those of the source: they only matter to the rows of an unfinished block, and
-    /// there is none at that position.
-    private func copyLog(_ transaction: borrowing ReadTransaction) throws {
-        try transaction.withCursor(in: source.store.log) { cursor in
+    /// Copies a table whose keys are sequences. The slots in the log's entries stay those of the source: they only matter to
+    /// the rows of an unfinished block, and there is none at that position.
+    private func copy(_ table: Table, to copied: Table, _ transaction: borrowing ReadTransaction) throws {
+        try transaction.withCursor(in: table) { cursor in
             var entry = try cursor.first()
             while entry != nil {
                 try report(.copying, 1, of: 1)
                 try target.store.environment.write { writing in
                     var bytes = 0
                     while let (key, value) = entry, bytes < Self.batchBytes {
-                        try writing.put(value, at: key, in: target.store.log, appends: true)
+                        try writing.put(value, at: key, in: copied, appends: true)
                         bytes += value.count
                         entry = try cursor.next()
                     }

@@ -10,9 +10,11 @@ extension ShardGeneration {
     /// - Parameter retention: the sequence after which a replica still needs the log.
     func commit(_ group: [WriteQueue.Entry], retention: SequenceNumber?) {
         do {
+            if group.contains(where: \.request.hasName) { try requests.loadIfNeeded(from: store) }
             let answers = try commit { commit, transaction in
                 let answers = try group.map { try perform($0.request, in: &commit, transaction) }
                 try commit.trimLog(needed: retention, options: options, transaction)
+                try commit.trimRequests(transaction)
                 return answers
             }
             for (entry, answer) in zip(group, answers) { entry.continuation.resume(returning: answer) }
@@ -32,12 +34,13 @@ extension ShardGeneration {
         let payloadIndexes = try store.environment.read { try store.loadPayloadIndexes($0) }
         var commit = GroupCommit(
             store: store, schema: schema, vectors: vectors, state: state, epochs: epochs, deleted: view.deleted,
-            payloadIndexes: payloadIndexes)
+            payloadIndexes: payloadIndexes, requests: requests)
         let answer = try store.environment.write { transaction in
             let answer = try body(&commit, transaction)
             try commit.finish(transaction)
             return answer
         }
+        requests.add(commit.noted)
         mapFinishedBlocks(commit.finishedBlocks)
         publish(commit)
         return answer
@@ -58,18 +61,17 @@ extension ShardGeneration {
     /// - Returns: the answer of one write. One that is refused does not spoil the group: nothing was applied for it.
     private func perform(
         _ request: WriteQueue.Request, in commit: inout GroupCommit, _ transaction: borrowing WriteTransaction
-    ) throws -> Result<[LogRecord], ShardError> {
+    ) throws -> Result<WriteQueue.Answer, ShardError> {
         let records: [LogRecord]
         switch request {
-        case .append(let operation, let epoch, let matching):
+        case .append(let write, let epoch, let matching):
             guard commit.state.position.next(in: epoch) != nil else {
                 return .failure(.staleEpoch(current: commit.state.position.epoch))
             }
-            var sequence = commit.state.position.sequence
-            records = try commit.resolved(operation, matching, in: files.number, transaction).map { operation in
-                sequence = sequence.next
-                return LogRecord(position: LogPosition(sequence: sequence, epoch: epoch), operation: operation)
+            if let settled = try outcome(without: write, in: commit, transaction) {
+                return .success(.init(outcome: WriteOutcome(settled, at: commit.state.position)))
             }
+            records = try self.records(of: write, epoch, matching, in: commit, transaction)
         case .apply(let given):
             if given.contains(where: { if case .deleteMatching = $0.operation { true } else { false } }) {
                 return .failure(.invalid(reason: "a primary sent a delete by filter, which it should have resolved"))
@@ -84,7 +86,34 @@ extension ShardGeneration {
             expected = record.position
         }
         for record in records { try commit.apply(record, transaction) }
-        return .success(records)
+        let position = commit.state.position
+        return .success(.init(records: records, outcome: WriteOutcome(.success(position.sequence), at: position)))
+    }
+
+    /// What a write that is not to be done is answered: it was done before, or a condition does not hold. Nil when it is
+    /// to be done.
+    private func outcome(
+        without write: WriteRequest, in commit: GroupCommit, _ transaction: borrowing WriteTransaction
+    ) throws -> Result<SequenceNumber, ShardError>? {
+        if let stamp = write.stamp, let former = commit.remembered(stamp.name) {
+            return former.digest == stamp.digest ? .success(former.sequence) : .failure(.requestNameReused)
+        }
+        return try commit.conflict(with: write.conditions, transaction).map { .failure(.versionConflict($0)) }
+    }
+
+    /// The write as the log gets it. Of several records the last has the name: a replica that has only some of them has
+    /// not done the write.
+    private func records(
+        of write: WriteRequest, _ epoch: Epoch, _ matching: MatchingRows?, in commit: GroupCommit,
+        _ transaction: borrowing WriteTransaction
+    ) throws -> [LogRecord] {
+        var position = commit.state.position
+        let operations = try commit.resolved(write.operation, matching, in: files.number, transaction)
+        return operations.enumerated().map { index, operation in
+            position = LogPosition(sequence: position.sequence.next, epoch: epoch)
+            let isLast = index == operations.count - 1
+            return LogRecord(position: position, operation: operation, stamp: isLast ? write.stamp : nil)
+        }
     }
 
     private func publish(_ commit: GroupCommit) {

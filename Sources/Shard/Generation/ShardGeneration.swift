@@ -28,6 +28,7 @@ final class ShardGeneration: Sendable {
     /// By space.
     let recall: [RecallEstimator]
     let filterCache = FilterCache()
+    let requests: RequestMemory
 
     let current: Mutex<Current>
     /// Held by the one checkpoint that may run.
@@ -53,6 +54,7 @@ final class ShardGeneration: Sendable {
     ) throws {
         (self.schema, self.options, self.runtime, self.logger) = (schema, options, runtime, logger)
         self.files = files.completed
+        requests = RequestMemory(limit: options.rememberedWrites)
         isBuilding = Atomic(files.isBuilding)
         try files.create()
         store = try PointStore(folder: files.points, options: options)

@@ -4,8 +4,8 @@ internal import LMDB
 /// One transaction of the writer: applies writes in order and keeps what they change in memory aside, so that a failed
 /// commit leaves nothing behind.
 struct GroupCommit {
-    private let store: PointStore
-    private let schema: ShardSchema
+    let store: PointStore
+    let schema: ShardSchema
     private let vectors: [VectorRows]
     private(set) var state: PointsState
     private(set) var epochs: EpochHistory
@@ -14,11 +14,15 @@ struct GroupCommit {
     private var deleted: [DeletedSet.Editor]
     private var indexer: PayloadIndexer
     private let firstUnstoredBlock: Int
+    let requests: RequestMemory
+    /// The writes of this transaction that have names.
+    var noted: [RequestName: RememberedWrite] = [:]
 
     init(
         store: PointStore, schema: ShardSchema, vectors: [VectorRows], state: PointsState, epochs: EpochHistory,
-        deleted: [DeletedSet], payloadIndexes: PayloadIndexCatalog
+        deleted: [DeletedSet], payloadIndexes: PayloadIndexCatalog, requests: RequestMemory
     ) {
+        self.requests = requests
         self.store = store
         self.schema = schema
         self.vectors = vectors
@@ -62,6 +66,7 @@ struct GroupCommit {
             state.tailSequence = record.position.sequence.next
         }
         state.position = record.position
+        if let stamp = record.stamp { try note(stamp, at: record.position.sequence, transaction) }
     }
 
     /// The operation as the log holds it: a delete by filter is one of the ids that pass at this place of the order, in

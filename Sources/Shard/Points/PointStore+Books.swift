@@ -36,6 +36,12 @@ extension PointStore {
     }
 
     func loadState(_ transaction: borrowing ReadTransaction) throws -> PointsState {
+        try Self.loadState(from: meta, of: environment, transaction)
+    }
+
+    static func loadState(
+        from meta: Table, of environment: Environment, _ transaction: borrowing ReadTransaction
+    ) throws -> PointsState {
         guard let bytes = try transaction.get(Format.MetaKey.state, in: meta) else {
             throw ShardError.corrupted(reason: "\(environment.path) has no state")
         }

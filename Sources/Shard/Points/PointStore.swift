@@ -13,6 +13,7 @@ struct PointStore: Sendable {
     let deletions: Table
     let postings: Table
     let numbers: Table
+    let requests: Table
     private let payloadAddresses: PayloadAddresses
 
     /// - Parameter isReadOnly: the folder stays as it is; nobody else may have it open.
@@ -22,10 +23,24 @@ struct PointStore: Sendable {
             options: .init(
                 mapSizeBytes: options.pointsMapBytes, syncsCommits: options.durability == .commit,
                 isReadOnly: isReadOnly))
-        let tables = try environment.openTables(Format.PointsTable.all)
+        let tables = try Self.openTables(environment)
         (meta, points, payloads) = (tables[0], tables[1], tables[2])
         (log, vectors, deletions, postings, numbers) = (tables[3], tables[4], tables[5], tables[6], tables[7])
+        requests = tables[8]
         payloadAddresses = try PayloadAddresses(maximumRows: Limits.rowsPerShard)
+    }
+
+    /// - Throws: for a shard of a former version its version, in place of the tables that it lacks.
+    private static func openTables(_ environment: Environment) throws -> [Table] {
+        do {
+            return try environment.openTables(Format.PointsTable.all)
+        } catch {
+            guard error.isCorruption, let meta = try? environment.openTables([Format.PointsTable.meta]).first else {
+                throw error
+            }
+            _ = try environment.read { try loadState(from: meta, of: environment, $0) }
+            throw error
+        }
     }
 
     /// Where the point with the key is, or nil.

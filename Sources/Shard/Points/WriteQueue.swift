@@ -5,14 +5,21 @@ struct WriteQueue {
     enum Request: Sendable {
         /// A primary's write, which gets the next sequence in this epoch.
         /// For a delete by filter with the rows that a view had which pass.
-        case append(WriteOperation, Epoch, MatchingRows?)
+        case append(WriteRequest, Epoch, MatchingRows?)
         /// A backup's, whose positions the primary gave.
         case apply([LogRecord])
     }
 
     struct Entry: Sendable {
         let request: Request
-        let continuation: CheckedContinuation<Result<[LogRecord], ShardError>, Never>
+        let continuation: CheckedContinuation<Result<Answer, ShardError>, Never>
+    }
+
+    /// What became of a request in a commit that is durable.
+    struct Answer: Sendable {
+        /// What was written; nothing, when it was refused or done before.
+        var records: [LogRecord] = []
+        var outcome: WriteOutcome
     }
 
     /// A group that is larger than this is cut: LMDB keeps a transaction's dirty pages in memory.
@@ -50,9 +57,17 @@ struct WriteQueue {
 }
 
 extension WriteQueue.Request {
+    /// Whether it has to be known if it was done before.
+    var hasName: Bool {
+        switch self {
+        case .append(let request, _, _): request.stamp != nil
+        case .apply: false
+        }
+    }
+
     var estimatedBytes: Int {
         switch self {
-        case .append(let operation, _, _): operation.estimatedBytes
+        case .append(let request, _, _): request.estimatedBytes
         case .apply(let records): records.reduce(0) { $0 + $1.operation.estimatedBytes }
         }
     }

@@ -22,6 +22,7 @@ struct ShardVerification {
             report.noting("meta") { _ in _ = try store.loadPayloadIndexes(transaction) }
             try verifyRows(state, &report, transaction)
             try verifyLog(state, &report, transaction)
+            try verifyRequests(state, &report, transaction)
             try verifyVectors(state, &report, transaction)
             try verifyPayloadIndexes(&report, transaction)
         }
@@ -104,6 +105,17 @@ struct ShardVerification {
             report.note("log: ends before write \(expected), and the last one is \(state.position.sequence)")
         }
         if bytes != state.logBytes { report.note("log: \(bytes) bytes, and `meta` counts \(state.logBytes)") }
+    }
+
+    private func verifyRequests(
+        _ state: PointsState, _ report: inout VerificationReport, _ transaction: borrowing ReadTransaction
+    ) throws {
+        try walk(store.requests, "requests", &report, transaction) { key, value, report in
+            let sequence = try RequestEntry.read(key, value).sequence
+            guard sequence <= state.position.sequence else {
+                throw ShardError.corrupted(reason: "write \(sequence), and the last one is \(state.position.sequence)")
+            }
+        }
     }
 
     // MARK: - Blocks

@@ -18,6 +18,8 @@ final class FakeShards: ShardRouter, Sendable {
         var calls: [NodeID: Int] = [:]
         var points: [ShardID: [PointID: Point]] = [:]
         var operations: [ShardID: [WriteOperation]] = [:]
+        /// All that came, also what then failed.
+        var writes: [WriteRequest] = []
         var searches: [ShardID: [SearchRequest]] = [:]
         /// The answers to searches, instead of real ones.
         var hits: [ShardNumber: [ScoredPoint]] = [:]
@@ -103,7 +105,9 @@ private struct FakeReplica: ShardService {
         return shards.with { [shard] state in UInt64(state.points[shard]?.count ?? 0) }
     }
 
-    func write(_ operation: WriteOperation, context: RequestContext) async throws(ShardError) -> WriteReceipt {
+    func write(_ request: WriteRequest, context: RequestContext) async throws(ShardError) -> WriteReceipt {
+        shards.with { state in state.writes.append(request) }
+        let operation = request.operation
         try await shards.enter(node, deadline: context.deadline)
         return shards.with { [shard] state in
             state.epochs.append(context.epoch)

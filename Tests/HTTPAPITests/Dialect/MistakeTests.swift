@@ -65,6 +65,70 @@ import Testing
             "batch.payloads[0]: an object is expected, not a number"),
     ]
 
+    static let terms = [
+        version("-1", "-1"),
+        version("1.5", "1.5"),
+        version(#""1""#, "`1`"),
+        version("18446744073709551616", "1.8446744073709552e+19"),
+        point(#""id":2,"vector":[1],"if_version":1,"if_version":1"#, "points[1].if_version: the field is given more than once"),
+        points(
+            #"{"if_version":true,"points":[]}"#,
+            "if_version: an unsigned 64-bit integer or null is expected, not a boolean"),
+        points(
+            #"{"batch":{"ids":[1],"vectors":[[1]],"if_versions":[1,2]}}"#,
+            "batch.if_versions: an array of 1 is expected, one for each id"),
+        points(
+            #"{"batch":{"ids":[1,2],"vectors":[[1],[2]],"if_versions":[1,{}]}}"#,
+            "batch.if_versions[1]: an unsigned 64-bit integer or null is expected, not an object"),
+        points(
+            #"{"request_id":7,"points":[{"id":1,"vector":[1,2,3,4]}]}"#, "request_id: a string is expected, not a number"),
+        points(
+            #"{"request_id":"","points":[{"id":1,"vector":[1,2,3,4]}]}"#,
+            "request_id: 0 bytes, where 1 to 64 are allowed"),
+        points(
+            #"{"request_id":"\#(String(repeating: "ä", count: 33))","points":[{"id":1,"vector":[1,2,3,4]}]}"#,
+            "request_id: 66 bytes, where 1 to 64 are allowed"),
+        Mistake(
+            method: "PUT", path: "/collections/c/points?if_version=x", body: #"{"points":[{"id":1,"vector":[1,2,3,4]}]}"#,
+            error: "if_version: `x` is not an unsigned 64-bit integer"),
+        Mistake(
+            method: "PUT", path: "/collections/c/points?if_version=1",
+            body: #"{"if_version":1,"points":[{"id":1,"vector":[1,2,3,4]}]}"#,
+            error: "if_version: it is given in the query too"),
+        Mistake(
+            method: "PUT", path: "/collections/c/points?request_id=b",
+            body: #"{"request_id":"a","points":[{"id":1,"vector":[1,2,3,4]}]}"#,
+            error: "request_id: another request id is given too"),
+        delete(#"{"points":[1,{"if_version":1}]}"#, "points[1].id: the field is missing"),
+        delete(
+            #"{"points":[{"id":1,"if_version":[]}]}"#,
+            "points[0].if_version: an unsigned 64-bit integer or null is expected, not an array"),
+        delete(#"{"filter":{"must":[]},"if_version":1}"#, "if_version: a filter is given, and not ids"),
+        Mistake(
+            method: "POST", path: "/collections/c/points/batch?if_version=1", body: #"{"operations":[]}"#,
+            error: "if_version: it belongs into the operations"),
+        Mistake(
+            method: "POST", path: "/collections/c/points/batch",
+            body: #"{"operations":[{"delete":{"points":[1],"request_id":"a"}}]}"#,
+            error: "operations[0].delete.request_id: one is given for all operations, beside them"),
+        Mistake(
+            method: "POST", path: "/collections/c/points", body: #"{"ids":[1],"with_version":1}"#,
+            error: "with_version: true or false is expected, not a number"),
+        Mistake(
+            method: "GET", path: "/collections/c/points/1?with_version=yes", body: "",
+            error: "with_version: true or false is expected, not `yes`"),
+    ]
+
+    private static func version(_ json: String, _ shown: String) -> Mistake {
+        point(
+            #""id":2,"vector":[1],"if_version":\#(json)"#,
+            "points[1].if_version: an unsigned 64-bit integer or null is expected, not \(shown)")
+    }
+
+    private static func delete(_ body: String, _ error: String) -> Mistake {
+        Mistake(method: "POST", path: "/collections/c/points/delete", body: body, error: error)
+    }
+
     static let queries = [
         query("null", "an object is expected, not null"),
         query(#"{"query":"x"}"#, "query: a point id is an unsigned 64-bit integer or a UUID, not `x`"),
@@ -169,7 +233,7 @@ import Testing
     @Test func everyMistakeIsNamed() async throws {
         try await TestServer.run { server in
             try await server.fill()
-            for mistake in Self.writes + Self.queries + Self.creations {
+            for mistake in Self.writes + Self.terms + Self.queries + Self.creations {
                 let answer = try await server.send(mistake.method, mistake.path, mistake.body)
                 #expect(answer.status == 400, "\(mistake.body)")
                 #expect(answer.error == "Wrong input: \(mistake.error)", "\(mistake.body)")

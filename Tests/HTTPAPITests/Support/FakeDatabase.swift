@@ -22,6 +22,8 @@ final class FakeDatabase: Database {
         var lastQueries: [Query] = []
         /// Of the last scroll, count or delete. Nothing is filtered.
         var lastFilter: Filter?
+        /// Its conditions and name are noted only.
+        var lastWrite: WriteRequest?
     }
 
     let state = Mutex(State())
@@ -103,15 +105,24 @@ final class FakeDatabase: Database {
 
     // MARK: Points
 
-    func upsert(
-        _ points: [Point], into collection: String, deadline: Deadline
+    func write(
+        _ request: WriteRequest, to collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {
-        try with(collection) { (collection) throws(DatabaseError) in
-            for point in points {
-                for (name, values) in point.vectors.entries {
-                    try Self.check(values, of: name, collection.config)
+        state.withLock { state in
+            state.lastWrite = request
+            if case .deleteMatching(let filter) = request.operation { state.lastFilter = filter }
+        }
+        return try with(collection) { (collection) throws(DatabaseError) in
+            switch request.operation {
+            case .upsert(let points):
+                for point in points {
+                    for (name, values) in point.vectors.entries {
+                        try Self.check(values, of: name, collection.config)
+                    }
+                    collection.points[point.id] = point
                 }
-                collection.points[point.id] = point
+            case .delete(let ids): for id in ids { collection.points[id] = nil }
+            case .deleteMatching: break
             }
             collection.sequence = collection.sequence.next
             return collection.sequence
@@ -125,23 +136,6 @@ final class FakeDatabase: Database {
         guard values.count == space.dimension else {
             throw .invalid(reason: "vector: the dimension is \(values.count), expected \(space.dimension)")
         }
-    }
-
-    func delete(
-        _ ids: [PointID], from collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> SequenceNumber {
-        try with(collection) { (collection) throws(DatabaseError) in
-            for id in ids { collection.points[id] = nil }
-            collection.sequence = collection.sequence.next
-            return collection.sequence
-        }
-    }
-
-    func delete(
-        matching filter: Filter, from collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> SequenceNumber {
-        state.withLock { $0.lastFilter = filter }
-        return try await delete([], from: collection, deadline: deadline)
     }
 
     private static func record(_ point: Point, payload: Bool, vectors: VectorSelector) -> Record {
