@@ -11,10 +11,10 @@ PAGE = 1_000
 
 
 def read_node(cluster: Cluster, node, collection, start=None):
-    """id -> digest of payload and vectors, of every point that the node has a replica of."""
+    """id -> digest of version, payload and vectors, of every point that the node has a replica of."""
     client, found = cluster.client(node), {}
     while True:
-        body = {"limit": PAGE, "offset": start, "with_payload": True, "with_vector": True}
+        body = {"limit": PAGE, "offset": start, "with_payload": True, "with_vector": True, "with_version": True}
         answer = client.post(f"/collections/{collection}/points/scroll?replica={node}", body)
         assert answer.status == 200, f"node {node}: {answer.status} {answer.text[:500]}"
         points, separator, rest = answer.text.rpartition(b'"next_page_offset":')

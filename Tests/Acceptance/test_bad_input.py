@@ -79,6 +79,18 @@ MISTAKES = {
     "a batch of unequal lengths": (
         "PUT", POINTS, {"batch": {"ids": [1, 2], "vectors": [GOOD]}}, ["batch", "vectors", "ids"],
     ),
+    "a negative version": ("PUT", POINTS, upsert(if_version=-1), ["if_version"]),
+    "a version that is text": ("PUT", POINTS, upsert(if_version="1"), ["if_version"]),
+    "a version for a filter": ("POST", f"{POINTS}/delete", {"filter": {"must": []}, "if_version": 1}, ["if_version"]),
+    "versions of another number": (
+        "PUT", POINTS, {"batch": {"ids": [1], "vectors": [GOOD], "if_versions": [1, 2]}}, ["if_versions"],
+    ),
+    "a version in the query that is none": ("PUT", f"{POINTS}?if_version=two", upsert(), ["if_version"]),
+    "a request id that is a number": ("PUT", POINTS, upsert() | {"request_id": 7}, ["request_id"]),
+    "an empty request id": ("PUT", f"{POINTS}?request_id=", upsert(), ["request_id"]),
+    "a request id beyond its limit": ("PUT", POINTS, upsert() | {"request_id": "x" * 65}, ["request_id"]),
+    "two request ids": ("PUT", f"{POINTS}?request_id=a", upsert() | {"request_id": "b"}, ["request_id"]),
+    "a question for versions that is no boolean": ("POST", POINTS, {"ids": [1], "with_version": 1}, ["with_version"]),
     "a query of wrong dimension": ("POST", QUERY, {"query": [1.0, 2.0]}, ["dimension", "query", "vector"]),
     "a query with NaN": ("POST", QUERY, b'{"query": [NaN, 0, 0, 0]}', ["JSON", "json", "query"]),
     "a query beyond float": ("POST", QUERY, b'{"query": [1e39, 0, 0, 0]}', ["query", "vector"]),

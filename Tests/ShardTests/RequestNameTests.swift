@@ -52,7 +52,7 @@ import Testing
             .upsert([point(1, [Float](repeating: 1, count: 16))]),
             conditions: [WriteCondition(id: .number(1), version: SequenceNumber(1))]
         ).named(RequestName("c"))
-        #expect(throws: ShardError.self) { try await shard.outcome(conditional).get() }
+        await #expect(throws: ShardError.self) { try await shard.outcome(conditional).get() }
         _ = try await shard.outcome(Self.named("first", 1))
         #expect(try await shard.outcome(conditional) == .success(SequenceNumber(2)))
         #expect(try await shard.outcome(conditional) == .success(SequenceNumber(2)))
