@@ -12,7 +12,7 @@ package struct RemoteReplica: ReplicaService {
     package func replicate(
         _ records: [LogRecord], after previous: LogPosition, context: RequestContext
     ) async throws(ShardError) -> BackupState {
-        let capacity = records.reduce(128) { $0 + 32 + $1.operation.estimatedBytes }
+        let capacity = records.reduce(128) { $0 + 64 + $1.operation.estimatedBytes }
         return try await call(
             .replicate, context, lane: .replication, capacity: capacity,
             arguments: { writer in

@@ -154,6 +154,7 @@ extension Shard {
         try compaction.takePayloadIndexes()
         for (own, former) in zip(compaction.target.recall, compaction.source.recall) { own.take(over: former) }
         try compaction.complete()
+        compaction.target.requests.take(over: compaction.source.requests)
         state.withLock { state in
             state.generation = compaction.target
             state.compacted = nil

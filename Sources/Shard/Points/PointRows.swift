@@ -134,7 +134,7 @@ struct LogEntry {
 
     /// Sealed: the first slot (4), then the record.
     static func bytes(_ record: LogRecord, firstSlot: UInt32) -> [UInt8] {
-        var writer = BinaryWriter(capacity: 32 + record.operation.estimatedBytes)
+        var writer = BinaryWriter(capacity: 64 + record.operation.estimatedBytes)
         writer.write(firstSlot)
         record.encode(to: &writer)
         return Sealed.bytes(writer.bytes, at: record.position.sequence.rawValue)

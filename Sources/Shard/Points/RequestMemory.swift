@@ -72,6 +72,15 @@ final class RequestMemory: Sendable {
         }
     }
 
+    /// Goes on with what another one has, which is not used any more: of the same shard, at the same write.
+    func take(over former: RequestMemory) {
+        let taken = former.state.withLock { state in
+            defer { state = State() }
+            return state
+        }
+        state.withLock { $0 = taken }
+    }
+
     private func add(_ write: RememberedWrite, _ name: RequestName, to state: inout State) {
         if state.recent.count >= limit {
             state.older = state.recent
