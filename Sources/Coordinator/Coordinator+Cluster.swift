@@ -15,7 +15,8 @@ extension Coordinator {
             ClusterStatus.Node(
                 id: node.id, httpAddress: node.httpAddress, rpcAddress: "\(node.rpcHost):\(node.rpcPort)",
                 alive: state.isLive(node.id), isController: state.controller?.value.node == node.id,
-                replicas: replicas[node.id] ?? 0, primaries: primaries[node.id] ?? 0)
+                replicas: replicas[node.id] ?? 0, primaries: primaries[node.id] ?? 0,
+                zone: node.zone, draining: state.isDraining(node.id))
         }
         let collections = state.collections.values.map(\.value).sorted { $0.name < $1.name }.map { collection in
             ClusterStatus.Collection(

@@ -55,7 +55,7 @@ extension Coordinator {
                 id: id, name: name, config: config, state: .creating, createdAt: Date().timeIntervalSince1970), shards)
     }
 
-    /// False when the name is taken.
+    /// False when the name is taken, or a node does not take replicas any more.
     func put(_ collection: CollectionRecord, _ shards: [ShardRecord]) async throws(DatabaseError) -> Bool {
         let key = ControlKey.collection(collection.name)
         var mutations = [ControlMutation.put(key: key, value: collection.encoded)]
@@ -63,6 +63,10 @@ extension Coordinator {
         // One transaction for all but the largest collections, whose other shards follow: until the collection is ready
         // nobody counts on them.
         var guards = [ControlGuard(key: key, expected: nil)]
+        // A node that is drained meanwhile, and perhaps removed, gets nothing any more.
+        let nodes = Set(shards.flatMap { $0.replicas.map(\.node) }).sorted()
+        guards += nodes.prefix(ControlLimits.transactionOperations - 1)
+            .map { ControlGuard(key: ControlKey.draining($0), expected: nil) }
         while !mutations.isEmpty {
             let batch = Array(mutations.prefix(ControlLimits.transactionOperations))
             mutations.removeFirst(batch.count)

@@ -78,14 +78,18 @@ package protocol Database: Sendable {
     /// The shard tables of the named collection, or of all.
     func shardTables(collection: String?, deadline: Deadline) async throws(DatabaseError) -> [ShardTable]
 
-    /// Records a durable operation that moves a replica; the controller carries it out.
-    func move(_ request: MoveRequest, deadline: Deadline) async throws(DatabaseError) -> OperationStatus
+    /// The steps that the operation would take, each with its reason; nothing is changed.
+    func plan(_ request: OperationRequest, deadline: Deadline) async throws(DatabaseError) -> OperationPlan
 
-    /// The moves that would balance the cluster, each with its reason; nothing is changed.
-    func rebalancePlan(deadline: Deadline) async throws(DatabaseError) -> RebalancePlan
+    /// Records a durable operation with its plan; the controller carries it out.
+    ///
+    /// - Parameter maxBytesPerSecond: the most that each of its transfers sends; nil for what the nodes are set to.
+    func begin(
+        _ request: OperationRequest, maxBytesPerSecond: UInt64?, deadline: Deadline
+    ) async throws(DatabaseError) -> OperationStatus
 
-    /// Records the moves of a fresh plan as operations.
-    func rebalance(deadline: Deadline) async throws(DatabaseError) -> [OperationStatus]
+    /// Lets a node that is being drained, or is, take replicas again; what it gave up stays where it is.
+    func undrain(_ node: NodeID) async throws(DatabaseError)
 
     /// All operations that are not older than a day, newest first.
     func operations() async throws(DatabaseError) -> [OperationStatus]
@@ -112,6 +116,10 @@ extension Database {
         _ ids: [PointID], from collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {
         try await write(WriteRequest(.delete(ids)), to: collection, deadline: deadline)
+    }
+
+    package func move(_ request: MoveRequest, deadline: Deadline) async throws(DatabaseError) -> OperationStatus {
+        try await begin(OperationRequest(request), maxBytesPerSecond: request.maxBytesPerSecond, deadline: deadline)
     }
 }
 

@@ -1,6 +1,6 @@
 package import DataModel
 
-/// Which replica to move where.
+/// Which replica to move where: the body of `POST /shoal/move`.
 package struct MoveRequest: Sendable, Codable, Equatable {
     package var collection: String
     package var shard: ShardNumber
@@ -46,7 +46,7 @@ package struct OperationStatus: Sendable, Codable, Equatable {
     /// Of an operation that plans steps, those of the steps together.
     package var bytesDone: UInt64
     package var bytesTotal: UInt64
-    /// Of the steps that are planned so far; 0 of 0 for an operation that has none.
+    /// Of the steps that are planned; 0 of 0 for an operation that has none.
     package var stepsDone: Int
     package var stepsTotal: Int
     /// Seconds since 1970.
@@ -76,15 +76,30 @@ package struct OperationStatus: Sendable, Codable, Equatable {
     }
 }
 
-/// The moves that would balance the cluster, and what the planner looked at.
-package struct RebalancePlan: Sendable, Codable, Equatable {
+/// The steps that an operation would take, and what the planner looked at.
+package struct OperationPlan: Sendable, Codable, Equatable {
     package struct Step: Sendable, Codable, Equatable {
-        package var move: MoveRequest
+        /// `move`, `replicate` or `drop-replica`.
+        package var kind: String
+        package var collection: String
+        package var shard: ShardNumber
+        /// The node that gives a replica up, if one does.
+        package var from: NodeID?
+        /// The node that gets a replica, if one does.
+        package var to: NodeID?
+        /// To be sent; an estimate.
         package var bytes: UInt64
         package var reason: String
 
-        package init(move: MoveRequest, bytes: UInt64, reason: String) {
-            self.move = move
+        package init(
+            kind: String, collection: String, shard: ShardNumber, from: NodeID? = nil, to: NodeID? = nil, bytes: UInt64,
+            reason: String
+        ) {
+            self.kind = kind
+            self.collection = collection
+            self.shard = shard
+            self.from = from
+            self.to = to
             self.bytes = bytes
             self.reason = reason
         }
@@ -92,18 +107,26 @@ package struct RebalancePlan: Sendable, Codable, Equatable {
 
     package struct NodeLoad: Sendable, Codable, Equatable {
         package var node: NodeID
+        package var zone: String?
         package var replicas: Int
         package var points: UInt64
         package var bytes: UInt64
+        /// Microseconds of searching in a second, over the last minute.
+        package var searchMicroseconds: UInt64
 
-        package init(node: NodeID, replicas: Int, points: UInt64, bytes: UInt64) {
+        package init(
+            node: NodeID, zone: String? = nil, replicas: Int, points: UInt64, bytes: UInt64, searchMicroseconds: UInt64 = 0
+        ) {
             self.node = node
+            self.zone = zone
             self.replicas = replicas
             self.points = points
             self.bytes = bytes
+            self.searchMicroseconds = searchMicroseconds
         }
     }
 
+    /// Of the nodes that are alive; empty for what changes a single shard.
     package var loads: [NodeLoad]
     package var steps: [Step]
 

@@ -45,10 +45,13 @@ package struct ClusterStatus: Sendable, Codable, Equatable {
         package var isController: Bool
         package var replicas: Int
         package var primaries: Int
+        package var zone: String?
+        /// Whether it shall hold nothing, and gets no replicas.
+        package var draining: Bool
 
         package init(
             id: NodeID, httpAddress: String, rpcAddress: String, alive: Bool, isController: Bool, replicas: Int,
-            primaries: Int
+            primaries: Int, zone: String? = nil, draining: Bool = false
         ) {
             self.id = id
             self.httpAddress = httpAddress
@@ -57,6 +60,8 @@ package struct ClusterStatus: Sendable, Codable, Equatable {
             self.isController = isController
             self.replicas = replicas
             self.primaries = primaries
+            self.zone = zone
+            self.draining = draining
         }
     }
 

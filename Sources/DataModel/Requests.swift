@@ -128,13 +128,15 @@ package struct ReplicaStatus: Sendable, Equatable {
     package var logBytes: UInt64
     /// The compaction that is wanted or under way.
     package var compaction: CompactionProgress?
+    /// Microseconds of searching in a second, over the last minute.
+    package var searchMicroseconds: UInt64
     /// Why the replica serves nothing: what is on disk is not what was written.
     package var damage: String?
 
     package init(
         position: LogPosition, points: UInt64, indexedRows: UInt64, unindexedRows: UInt64, diskBytes: UInt64,
         payloadIndexes: [PayloadIndexStatus] = [], deadRows: UInt64 = 0, logBytes: UInt64 = 0,
-        compaction: CompactionProgress? = nil, damage: String? = nil
+        compaction: CompactionProgress? = nil, searchMicroseconds: UInt64 = 0, damage: String? = nil
     ) {
         self.position = position
         self.points = points
@@ -145,6 +147,7 @@ package struct ReplicaStatus: Sendable, Equatable {
         self.deadRows = deadRows
         self.logBytes = logBytes
         self.compaction = compaction
+        self.searchMicroseconds = searchMicroseconds
         self.damage = damage
     }
 }

@@ -47,6 +47,7 @@ private func makeRouter(_ api: API) -> Router<APIContext> {
     QueryRoutes(api: api).add(to: table)
     ClusterRoutes(api: api).add(to: table)
     ShoalRoutes(api: api).add(to: table)
+    OperationRoutes(api: api).add(to: table)
     PayloadIndexRoutes(api: api).add(to: table)
     SnapshotRoutes(api: api).add(to: table)
     UnsupportedRoutes().add(to: table)

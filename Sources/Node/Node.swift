@@ -126,23 +126,31 @@ package final class Node: Service {
             try await markOutdatedFiles(folder, former)
             let keeper = LeaseKeeper(
                 record: NodeRecord(
-                    id: options.id, httpAddress: options.httpAddress, rpcHost: options.rpcHost, rpcPort: port),
+                    id: options.id, httpAddress: options.httpAddress, rpcHost: options.rpcHost, rpcPort: port,
+                    zone: options.zone),
                 lease: lease, ttl: options.leaseTTL, cache: cache, former: former, logger: logger)
             try await keeper.join()
             let coordinator = Coordinator(
                 node: options.id, cache: cache,
                 router: NodeRouter(node: options.id, replicas: replicas, peers: peers),
                 queryExecutor: runtime.searchExecutor, logger: logger,
-                readiness: { lease.holds ? nil : "the node holds no lease" })
-            let controller = ControllerLoop(node: options.id, cache: cache, keeper: keeper, logger: logger)
+                readiness: { keeper.notReadyReason })
+            var decisions = Controller.Options()
+            decisions.transfersPerNode = options.transfersPerNode
+            let controller = ControllerLoop(
+                node: options.id, cache: cache, keeper: keeper, options: decisions, logger: logger)
             let reporter = KnowledgeReporter(node: options.id, cache: cache, keeper: keeper, logger: logger)
             let rounds = ComparisonRounds(replicas: replicas, interval: options.comparisonInterval)
+            let automatic = options.automaticRebalanceAfter.map {
+                AutomaticRebalance(
+                    node: options.id, cache: cache, coordinator: coordinator, patience: $0, logger: logger)
+            }
             let state = Running(
                 lock: lock, cache: cache, keeper: keeper, replicas: replicas, server: server, peers: pool,
                 runtime: runtime, coordinator: coordinator, snapshots: library(folder, coordinator), rpcPort: port,
                 tasks: [
                     Task { await keeper.run() }, Task { await replicas.run() }, Task { await controller.run() },
-                    Task { await reporter.run() }, Task { await rounds.run() },
+                    Task { await reporter.run() }, Task { await rounds.run() }, Task { await automatic?.run() },
                 ],
                 follower: Task { await cache.run() })
             running.withLock { $0 = state }
@@ -201,6 +209,7 @@ package final class Node: Service {
         let primary = PrimaryEnvironment(
             node: options.id, cache: cache, options: options.replication,
             maximumBackupUnindexedRows: UInt64(options.shard.maximumUnindexedRows) * 2, transfers: folder,
+            maximumTransferBytesPerSecond: options.maximumTransferBytesPerSecond,
             logger: logger, backup: { shard, node in peers.backup(of: shard, on: node) })
         return ReplicaEnvironment(
             node: options.id, cache: cache, lease: lease, folder: folder, options: options.shard, runtime: runtime,

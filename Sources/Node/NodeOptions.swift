@@ -18,11 +18,19 @@ package struct NodeOptions: Sendable {
     package var rpcHost: String
     /// 0: the system chooses.
     package var rpcPort: Int
+    /// What fails together with this node; nil when it is told from no other.
+    package var zone: String?
     /// For how long the node counts as alive after its last sign of life, when its process does not end.
     package var leaseTTL: Duration
     package var replication: ReplicationOptions
     /// How often a primary compares the points that its backups have with its own.
     package var comparisonInterval = Duration.seconds(600)
+    /// The most that a snapshot for another replica sends in a second, unless its operation says otherwise.
+    package var maximumTransferBytesPerSecond: UInt64?
+    /// Replicas that a node sends at a time for operations, and that it receives.
+    package var transfersPerNode = 1
+    /// For how long a cluster has to be uneven before it is rebalanced by itself; nil for never.
+    package var automaticRebalanceAfter: Duration?
     package var shard: ShardOptions
     package var searchThreads: Int
     package var indexingThreads: Int

@@ -22,11 +22,13 @@ extension Controller {
         }
     }
 
-    /// The present primary while it lives, else the one that was to take over, else the one with the fewest primaries.
+    /// The present primary while it lives, else the one that was to take over, else the one with the fewest primaries;
+    /// one that is being drained only when there is no other.
     private func successor(of record: ShardRecord, among alive: [NodeID]) -> NodeID? {
         if alive.contains(record.primary) { return record.primary }
         if let handover = record.handover, alive.contains(handover) { return handover }
-        return alive.min {
+        let staying = alive.filter { !state.isDraining($0) }
+        return (staying.isEmpty ? alive : staying).min {
             (counts.primaries[$0, default: 0], counts.replicas[$0, default: 0], $0)
                 < (counts.primaries[$1, default: 0], counts.replicas[$1, default: 0], $1)
         }
@@ -39,13 +41,13 @@ extension Controller {
         let shards = state.allShards.filter { !isDeleting($0.value.id.collection) }
         // Not while anything is unusual: a handover stops the shard's writes for a moment.
         guard shards.allSatisfy({ $0.value.handover == nil && $0.value.inSync.count == $0.value.replicas.count }),
-            state.nodes.keys.allSatisfy({ state.isLive($0) }),
+            state.nodes.keys.allSatisfy({ state.isLive($0) || state.isDraining($0) }),
             state.collections.values.allSatisfy({ $0.value.state == .ready })
         else { return }
         var best: (shard: Stored<ShardRecord>, target: NodeID, gain: Int)?
         for shard in shards {
             let present = counts.primaries[shard.value.primary, default: 0]
-            for target in shard.value.inSync where target != shard.value.primary {
+            for target in shard.value.inSync where target != shard.value.primary && !state.isDraining(target) {
                 let gain = present - counts.primaries[target, default: 0]
                 // A difference of one would only wander.
                 if gain >= 2 && gain > best?.gain ?? 0 { best = (shard, target, gain) }

@@ -10,11 +10,12 @@ package enum PlacementError: Error, Sendable, Equatable {
 /// Where the shards of a new collection go.
 package enum Placement {
     /// Records for every shard of a new collection: replicas and primaries spread evenly over the live nodes, counting
-    /// what the nodes have already. All replicas begin in sync, since there is nothing to hold yet.
+    /// what the nodes have already, and over zones as far as there are any. All replicas begin in sync, since there is
+    /// nothing to hold yet. A node that is being drained gets none.
     package static func place(
         _ collection: CollectionID, config: CollectionConfig, in state: ClusterState
     ) throws(PlacementError) -> [ShardRecord] {
-        let nodes = state.liveNodes.sorted()
+        let nodes = state.acceptingNodes.sorted()
         guard nodes.count >= config.replicationFactor else {
             throw .notEnoughNodes(live: nodes.count, replicationFactor: config.replicationFactor)
         }
@@ -26,11 +27,7 @@ package enum Placement {
         var own = ReplicaCounts()
         return ranges(virtualShards: config.virtualShards, physicalShards: config.physicalShards).enumerated().map {
             number, range in
-            let byReplicas = nodes.sorted {
-                (own.replicas[$0, default: 0], loads.replicas[$0, default: 0], own.primaries[$0, default: 0], $0)
-                    < (own.replicas[$1, default: 0], loads.replicas[$1, default: 0], own.primaries[$1, default: 0], $1)
-            }
-            let chosen = byReplicas.prefix(config.replicationFactor)
+            let chosen = choose(config.replicationFactor, of: nodes, own: own, loads: loads, in: state)
             let primary = chosen.min {
                 (own.primaries[$0, default: 0], loads.primaries[$0, default: 0], $0)
                     < (own.primaries[$1, default: 0], loads.primaries[$1, default: 0], $1)
@@ -43,6 +40,26 @@ package enum Placement {
             own.add(record)
             return record
         }
+    }
+
+    /// The nodes with the fewest replicas, as far as zones allow: the next one is in a zone that has none yet.
+    private static func choose(
+        _ count: Int, of nodes: [NodeID], own: ReplicaCounts, loads: ReplicaCounts, in state: ClusterState
+    ) -> [NodeID] {
+        var chosen: [NodeID] = []
+        var zones: Set<String> = []
+        func zone(_ node: NodeID) -> String? { state.nodes[node]?.value.zone }
+        func isBefore(_ a: NodeID, _ b: NodeID) -> Bool {
+            let isTaken = (zone(a).map(zones.contains) ?? false, zone(b).map(zones.contains) ?? false)
+            if isTaken.0 != isTaken.1 { return isTaken.1 }
+            return (own.replicas[a, default: 0], loads.replicas[a, default: 0], own.primaries[a, default: 0], a)
+                < (own.replicas[b, default: 0], loads.replicas[b, default: 0], own.primaries[b, default: 0], b)
+        }
+        while chosen.count < count, let next = nodes.filter({ !chosen.contains($0) }).min(by: isBefore) {
+            chosen.append(next)
+            if let zone = zone(next) { zones.insert(zone) }
+        }
+        return chosen
     }
 
     /// Contiguous ranges that differ in length by at most one.

@@ -1,16 +1,5 @@
 package import DataModel
 
-/// What a replica weighs.
-package struct ReplicaLoad: Sendable, Equatable {
-    package var points: UInt64
-    package var bytes: UInt64
-
-    package init(points: UInt64, bytes: UInt64) {
-        self.points = points
-        self.bytes = bytes
-    }
-}
-
 /// A move that would make the cluster more even.
 package struct PlannedMove: Sendable, Equatable {
     package var collection: String
@@ -26,8 +15,7 @@ package struct MovePlan: Sendable, Equatable {
     package struct NodeLoad: Sendable, Equatable {
         package var node: NodeID
         package var replicas: Int
-        package var points: UInt64
-        package var bytes: UInt64
+        package var load: ReplicaLoad
     }
 
     /// The live nodes as they are, in order; running and planned moves count as done.
@@ -35,169 +23,227 @@ package struct MovePlan: Sendable, Equatable {
     package var moves: [PlannedMove]
 }
 
-/// Plans moves that leave the live nodes with as many replicas each, and about as many bytes, moving as little as it
-/// can. Pure and deterministic.
+/// Plans moves that make the live nodes even, moving as little as it can. Pure and deterministic.
 ///
-/// First the numbers of replicas: as many moves as there are replicas too many somewhere, each the smallest replica
-/// that evens the bytes out as well as any. Then the bytes, by single moves or exchanges that keep the numbers.
+/// First replicas of a shard that share a zone are parted, where a node in a zone without one is there. Then the numbers
+/// of replicas: as many moves as there are replicas too many somewhere, each a replica of the size that takes both nodes
+/// nearest to the mean. Then the bytes, by single moves or exchanges that keep the numbers. No move brings two replicas of
+/// a shard into one zone.
+///
+/// With a measure, its sums are evened out in place of numbers and bytes, and numbers may become uneven.
 package struct Rebalancer {
-    /// Nodes that differ by less are even enough: moving costs more than it brings.
+    /// Nodes that differ by less than this share of the mean are even enough: moving costs more than it brings.
     package static let toleratedShare = 0.2
-    package static let toleratedBytes: UInt64 = 64 << 20
 
-    private struct Holding {
-        var shard: ShardID
-        var load: ReplicaLoad
-        var isPrimary: Bool
-        /// Its shard has an open operation or a replica that catches up, or it was moved by this plan.
-        var isFixed: Bool
-    }
-
-    private struct Node {
-        /// By shard; includes those that cannot be moved.
-        var holdings: [ShardID: Holding] = [:]
-        var bytes: UInt64 { holdings.values.reduce(0) { $0 + $1.load.bytes } }
-        var points: UInt64 { holdings.values.reduce(0) { $0 + $1.load.points } }
-    }
-
-    private let state: ClusterState
-    private var nodes: [NodeID: Node]
+    private var model: ReplicaModel
+    private let members: [Int]
     private var moves: [PlannedMove] = []
 
-    /// `loads` gives what is known of each replica; one that is not known counts like the largest one of its shard.
-    package static func plan(_ state: ClusterState, loads: [ShardID: [NodeID: ReplicaLoad]]) -> MovePlan {
-        var rebalancer = Rebalancer(state, loads: loads)
-        let nodeLoads = rebalancer.nodes.keys.sorted().compactMap { id in
-            rebalancer.nodes[id].map {
-                MovePlan.NodeLoad(node: id, replicas: $0.holdings.count, points: $0.points, bytes: $0.bytes)
-            }
+    /// - Parameters:
+    ///   - loads: what is known of each replica; one that is not known counts like the largest one of its shard.
+    ///   - measure: nil for numbers of replicas, then bytes.
+    package static func plan(
+        _ state: ClusterState, loads: [ShardID: [NodeID: ReplicaLoad]], by measure: BalanceMeasure? = nil
+    ) -> MovePlan {
+        var rebalancer = Rebalancer(ReplicaModel(state, loads: loads))
+        let nodeLoads = rebalancer.model.nodes.filter(\.isLive).map {
+            MovePlan.NodeLoad(node: $0.id, replicas: $0.count, load: $0.load)
         }
-        rebalancer.evenNumbers()
-        rebalancer.evenBytes()
+        rebalancer.partZones()
+        if measure == nil { rebalancer.evenNumbers() }
+        rebalancer.even(measure ?? .bytes, keepsNumbers: measure == nil)
         return MovePlan(loads: nodeLoads, moves: rebalancer.moves)
     }
 
-    private init(_ state: ClusterState, loads: [ShardID: [NodeID: ReplicaLoad]]) {
-        self.state = state
-        nodes = Dictionary(uniqueKeysWithValues: state.liveNodes.map { ($0, Node()) })
-        let moving = Dictionary(
-            state.openOperations.compactMap { operation in operation.value.kind.shard.map { ($0, operation.value.kind) } },
-            uniquingKeysWith: { first, _ in first })
-        for shard in state.allShards.map(\.value) {
-            let collection: Stored<CollectionRecord>? = state.collection(shard.id.collection)
-            guard let collection, collection.value.state != .deleting else { continue }
-            let known = loads[shard.id] ?? [:]
-            let largest = known.values.max { $0.bytes < $1.bytes } ?? ReplicaLoad(points: 0, bytes: 0)
-            let isFixed = moving[shard.id] != nil || shard.inSync.count < shard.replicas.count
-            for replica in shard.replicas {
-                var place = replica.node
-                if let move = moving[shard.id], move.source == place, let target = move.target { place = target }
-                nodes[place]?.holdings[shard.id] = Holding(
-                    shard: shard.id, load: known[replica.node] ?? largest, isPrimary: replica.node == shard.primary,
-                    isFixed: isFixed)
+    private init(_ model: ReplicaModel) {
+        self.model = model
+        members = model.nodes.indices.filter { model.nodes[$0].accepts }
+    }
+
+    // MARK: - Zones
+
+    private mutating func partZones() {
+        guard members.contains(where: { model.nodes[$0].zone != nil }) else { return }
+        for shard in model.shards.indices where !model.shards[shard].isBusy {
+            let crowded = model.shards[shard].places.filter {
+                model.sharesZone(shard, on: $0, leaving: nil) && model.nodes[$0].accepts
             }
+            // The fullest of them moves, and rather not the primary.
+            let from = crowded.max { (fullness($0, shard), $1) < (fullness($1, shard), $0) }
+            guard let from, let to = model.target(for: shard, leaving: from), let zone = model.nodes[to].zone,
+                !model.sharesZone(shard, on: to, leaving: from)
+            else { continue }
+            let crowd = "its replica on node \(id(from)) shares zone \(model.nodes[from].zone ?? "") with another"
+            move(shard, from: from, to: to, reason: "\(crowd); none is in zone \(zone) yet")
         }
+    }
+
+    private func fullness(_ node: Int, _ shard: Int) -> Int {
+        let isPrimary = model.nodes[node].holdings.contains { $0.shard == shard && $0.isPrimary }
+        return 2 * model.nodes[node].count + (isPrimary ? 0 : 1)
     }
 
     // MARK: - Numbers of replicas
 
     private mutating func evenNumbers() {
-        while let (from, to, holding) = bestMoveForNumbers() {
+        var order = NodeOrder(members.map(numberKey))
+        /// Nodes that have nothing that another one could take.
+        var stuck: Set<Int> = []
+        while let (from, to, holding) = bestMoveForNumbers(order, &stuck) {
             let reason =
-                "node \(from) has \(count(from)) replicas and node \(to) has \(count(to)); "
-                + "of those that even the bytes out it is the smallest"
-            move(holding, from: from, to: to, reason: reason)
+                "node \(id(from)) has \(count(from)) replicas and node \(id(to)) has \(count(to)); "
+                + "of those it takes this one, which evens the bytes out best"
+            move(holding.shard, from: from, to: to, reason: reason + zoneReason(to))
+            order.update(numberKey(from))
+            order.update(numberKey(to))
         }
     }
 
-    private func bestMoveForNumbers() -> (NodeID, NodeID, Holding)? {
-        let byCount = nodes.keys.sorted { (count($1), bytes($1), $0) < (count($0), bytes($0), $1) }
-        for from in byCount {
-            for to in byCount.reversed() where count(from) - count(to) >= 2 {
-                let gap = Int64(bytes(from)) - Int64(bytes(to))
-                let best = movable(from, to).min {
-                    (excess(gap, $0), $0.load.bytes, $0.isPrimary ? 1 : 0, $0.shard)
-                        < (excess(gap, $1), $1.load.bytes, $1.isPrimary ? 1 : 0, $1.shard)
-                }
-                if let best { return (from, to, best) }
+    private func numberKey(_ node: Int) -> NodeOrder.Key {
+        NodeOrder.Key(first: UInt64(count(node)), second: model.nodes[node].load.bytes, node: node)
+    }
+
+    private func bestMoveForNumbers(
+        _ order: NodeOrder, _ stuck: inout Set<Int>
+    ) -> (Int, Int, ReplicaModel.Holding)? {
+        for from in order.keys.reversed().map(\.node) where !stuck.contains(from) {
+            guard let lowest = order.keys.first, count(from) - Int(lowest.first) >= 2 else { return nil }
+            var byZone: [String?: [ReplicaModel.Holding]] = [:]
+            for to in order.keys.map(\.node) {
+                guard count(from) - count(to) >= 2 else { break }
+                if let best = nearest(to: idealBytes(from, to), movable(from, to, &byZone)) { return (from, to, best) }
             }
+            stuck.insert(from)
         }
         return nil
     }
 
-    /// By how much two nodes' bytes would differ more than is tolerated, were the replica moved between them.
-    private func excess(_ gap: Int64, _ holding: Holding) -> UInt64 {
-        let left = (gap - 2 * Int64(holding.load.bytes)).magnitude
-        return left - min(left, tolerance)
+    /// The size of a replica that would take both nodes on their way to the mean number and the mean bytes.
+    private func idealBytes(_ from: Int, _ to: Int) -> Double {
+        let nodes = Double(max(members.count, 1))
+        let mean = Double(members.reduce(0) { $0 + model.nodes[$1].load.bytes }) / nodes
+        let meanCount = Double(members.reduce(0) { $0 + count($1) }) / nodes
+        let missing = (mean - Double(model.nodes[to].load.bytes)) / max(1, meanCount - Double(count(to)))
+        let surplus = (Double(model.nodes[from].load.bytes) - mean) / max(1, Double(count(from)) - meanCount)
+        return (max(0, missing) + max(0, surplus)) / 2
     }
 
-    // MARK: - Bytes
-
-    private mutating func evenBytes() {
-        while let (from, to, given, taken) = bestExchange() {
-            let reason =
-                "node \(from) has \(Self.mebibytes(bytes(from))) and node \(to) has \(Self.mebibytes(bytes(to)))"
-            move(given, from: from, to: to, reason: reason)
-            if let taken { move(taken, from: to, to: from, reason: "in exchange for shard \(given.shard); \(reason)") }
+    private func nearest(to bytes: Double, _ holdings: [ReplicaModel.Holding]) -> ReplicaModel.Holding? {
+        holdings.min {
+            (abs(Double($0.load.bytes) - bytes), $0.load.bytes, $0.isPrimary ? 1 : 0, $0.shard)
+                < (abs(Double($1.load.bytes) - bytes), $1.load.bytes, $1.isPrimary ? 1 : 0, $1.shard)
         }
+    }
+
+    // MARK: - Sums
+
+    private mutating func even(_ measure: BalanceMeasure, keepsNumbers: Bool) {
+        var order = NodeOrder(members.map { sumKey($0, measure) })
+        var stuck: Set<Int> = []
+        while let (from, to, given, taken) = bestExchange(measure, keepsNumbers, order, &stuck) {
+            let reason =
+                "node \(id(from)) has \(measure.text(sum(from, measure))) and node \(id(to)) has "
+                + measure.text(sum(to, measure))
+            move(given.shard, from: from, to: to, reason: reason + zoneReason(to))
+            if let taken {
+                let exchanged = model.shards[given.shard]
+                move(
+                    taken.shard, from: to, to: from,
+                    reason: "in exchange for \(exchanged.collection)/\(exchanged.id.number); \(reason)")
+            }
+            order.update(sumKey(from, measure))
+            order.update(sumKey(to, measure))
+        }
+    }
+
+    private func sum(_ node: Int, _ measure: BalanceMeasure) -> UInt64 { model.nodes[node].load.value(measure) }
+
+    private func sumKey(_ node: Int, _ measure: BalanceMeasure) -> NodeOrder.Key {
+        NodeOrder.Key(first: sum(node, measure), second: 0, node: node)
     }
 
     /// Between the fullest node and the emptiest that allows any: the cheapest change that makes them even enough, else
     /// the one that helps most.
-    private func bestExchange() -> (NodeID, NodeID, Holding, Holding?)? {
-        let byBytes = nodes.keys.sorted { (bytes($0), $0) < (bytes($1), $1) }
-        guard let from = byBytes.last else { return nil }
-        for to in byBytes.dropLast() {
-            let gap = Int64(bytes(from)) - Int64(bytes(to))
-            guard gap > Int64(tolerance) else { return nil }
-            var best: (key: (UInt64, UInt64, ShardID), given: Holding, taken: Holding?)?
-            for given in movable(from, to) {
-                var partners: [Holding?] = movable(to, from)
-                if count(from) > count(to) { partners.append(nil) }
-                for taken in partners {
-                    let returned = taken?.load.bytes ?? 0
-                    guard given.load.bytes > returned else { continue }
-                    let left = (gap - 2 * Int64(given.load.bytes - returned)).magnitude
-                    // Each step has to help by a tenth, or moving goes on for ever smaller gains.
-                    guard Double(left) < 0.9 * Double(gap) else { continue }
-                    let key = (left - min(left, tolerance), given.load.bytes + returned, given.shard)
-                    if best.map({ key < $0.key }) ?? true { best = (key, given, taken) }
-                }
+    private func bestExchange(
+        _ measure: BalanceMeasure, _ keepsNumbers: Bool, _ order: NodeOrder, _ stuck: inout Set<Int>
+    ) -> (Int, Int, ReplicaModel.Holding, ReplicaModel.Holding?)? {
+        let total = order.keys.reduce(0) { $0 + $1.first }
+        let mean = Double(total) / Double(max(order.keys.count, 1))
+        let tolerance = max(UInt64(mean * Self.toleratedShare), measure.tolerated)
+        for from in order.keys.reversed() where !stuck.contains(from.node) {
+            var byZone: [String?: [ReplicaModel.Holding]] = [:]
+            for to in order.keys {
+                guard from.first > to.first, from.first - to.first > tolerance else { break }
+                let gap = from.first - to.first
+                let best = bestExchange(
+                    from.node, to.node, gap: gap, tolerance: tolerance, measure, keepsNumbers, &byZone)
+                if let (given, taken) = best { return (from.node, to.node, given, taken) }
             }
-            if let best { return (from, to, best.given, best.taken) }
+            stuck.insert(from.node)
         }
         return nil
     }
 
+    private func bestExchange(
+        _ from: Int, _ to: Int, gap: UInt64, tolerance: UInt64, _ measure: BalanceMeasure, _ keepsNumbers: Bool,
+        _ byZone: inout [String?: [ReplicaModel.Holding]]
+    ) -> (ReplicaModel.Holding, ReplicaModel.Holding?)? {
+        let gifts = movable(from, to, &byZone)
+        guard !gifts.isEmpty else { return nil }
+        var none: [String?: [ReplicaModel.Holding]] = [:]
+        let returns = movable(to, from, &none)
+        let mayGiveOnly = !keepsNumbers || count(from) > count(to)
+        var best: (excess: UInt64, bytes: UInt64, given: ReplicaModel.Holding, taken: ReplicaModel.Holding?)?
+        func consider(_ given: ReplicaModel.Holding, _ taken: ReplicaModel.Holding?) {
+            let (out, back) = (given.load.value(measure), taken?.load.value(measure) ?? 0)
+            guard out > back else { return }
+            let moved = 2 * (out - back)
+            let left = moved > gap ? moved - gap : gap - moved
+            // Each step has to help by a tenth, or moving goes on for ever smaller gains.
+            guard Double(left) < 0.9 * Double(gap) else { return }
+            let excess = left - min(left, tolerance)
+            let bytes = given.load.bytes + (taken?.load.bytes ?? 0)
+            if best.map({ (excess, bytes) < ($0.excess, $0.bytes) }) ?? true { best = (excess, bytes, given, taken) }
+        }
+        for given in gifts {
+            if mayGiveOnly { consider(given, nil) }
+            for taken in returns { consider(given, taken) }
+        }
+        return best.map { ($0.given, $0.taken) }
+    }
+
     // MARK: - The model
 
-    private var tolerance: UInt64 {
-        let total = nodes.values.reduce(0) { $0 + $1.bytes }
-        let mean = Double(total) / Double(max(nodes.count, 1))
-        return max(UInt64(mean * Self.toleratedShare), Self.toleratedBytes)
+    private func id(_ node: Int) -> NodeID { model.nodes[node].id }
+    private func count(_ node: Int) -> Int { model.nodes[node].count }
+
+    private func zoneReason(_ node: Int) -> String {
+        model.nodes[node].zone.map { "; no other replica of it is in zone \($0)" } ?? ""
     }
 
-    private func count(_ node: NodeID) -> Int { nodes[node]?.holdings.count ?? 0 }
-    private func bytes(_ node: NodeID) -> UInt64 { nodes[node]?.bytes ?? 0 }
-
-    /// In order of shards. Two replicas of a shard are never on one node.
-    private func movable(_ from: NodeID, _ to: NodeID) -> [Holding] {
-        guard let source = nodes[from], let target = nodes[to] else { return [] }
-        return source.holdings.values
-            .filter { !$0.isFixed && target.holdings[$0.shard] == nil }
-            .sorted { $0.shard < $1.shard }
+    /// What can go from one node to the other: two replicas of a shard are never on one node, and do not come into one
+    /// zone by a move within the plan.
+    ///
+    /// - Parameter byZone: what zones let in of what `from` has, kept for the next `to`.
+    private func movable(
+        _ from: Int, _ to: Int, _ byZone: inout [String?: [ReplicaModel.Holding]]
+    ) -> [ReplicaModel.Holding] {
+        let zone = model.nodes[to].zone
+        let allowed =
+            byZone[zone]
+            ?? model.nodes[from].holdings.filter { holding in
+                !holding.isFixed && !model.sharesZone(holding.shard, on: to, leaving: from)
+            }
+        byZone[zone] = allowed
+        return allowed.filter { !model.holds(to, $0.shard) }
     }
 
-    private mutating func move(_ holding: Holding, from: NodeID, to: NodeID, reason: String) {
-        nodes[from]?.holdings[holding.shard] = nil
-        nodes[to]?.holdings[holding.shard] = holding
-        nodes[to]?.holdings[holding.shard]?.isFixed = true
-        let collection: Stored<CollectionRecord>? = state.collection(holding.shard.collection)
+    private mutating func move(_ shard: Int, from: Int, to: Int, reason: String) {
+        let moved = model.shards[shard]
+        let bytes = model.nodes[from].holdings.first { $0.shard == shard }?.load.bytes ?? 0
+        model.move(shard, from: from, to: to)
         moves.append(
             PlannedMove(
-                collection: collection?.value.name ?? holding.shard.collection.rawValue, shard: holding.shard,
-                from: from, to: to, bytes: holding.load.bytes, reason: reason))
+                collection: moved.collection, shard: moved.id, from: id(from), to: id(to), bytes: bytes, reason: reason))
     }
-
-    private static func mebibytes(_ bytes: UInt64) -> String { "\(bytes >> 20) MiB" }
 }

@@ -8,6 +8,7 @@ package enum ControlKey {
     package static let nodes = "nodes/"
     package static let live = "live/"
     package static let known = "known/"
+    package static let draining = "draining/"
     package static let collections = "collections/"
     package static let shards = "shards/"
     package static let operations = "operations/"
@@ -16,6 +17,7 @@ package enum ControlKey {
     package static func node(_ id: NodeID) -> String { nodes + "\(id)" }
     package static func live(_ id: NodeID) -> String { live + "\(id)" }
     package static func known(_ id: NodeID) -> String { known + "\(id)" }
+    package static func draining(_ id: NodeID) -> String { draining + "\(id)" }
     package static func collection(_ name: String) -> String { collections + name }
     package static func shards(of collection: CollectionID) -> String { shards + "\(collection)/" }
     package static func shard(_ id: ShardID) -> String { shards + "\(id.collection)/\(id.number)" }
@@ -31,6 +33,7 @@ extension ControlKey {
         case node(NodeID)
         case live(NodeID)
         case known(NodeID)
+        case draining(NodeID)
         case collection(String)
         case shard(ShardID)
         case operation(String)
@@ -56,6 +59,9 @@ extension ControlKey {
             case ControlKey.known[...]:
                 guard let id = UInt32(rest) else { return nil }
                 self = .known(NodeID(id))
+            case ControlKey.draining[...]:
+                guard let id = UInt32(rest) else { return nil }
+                self = .draining(NodeID(id))
             case ControlKey.collections[...]: self = .collection(String(rest))
             case ControlKey.shards[...]:
                 let parts = rest.split(separator: "/", omittingEmptySubsequences: false)

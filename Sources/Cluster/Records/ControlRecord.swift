@@ -55,6 +55,8 @@ package struct NodeRecord: ControlRecord {
     package var httpAddress: String
     package var rpcHost: String
     package var rpcPort: Int
+    /// What fails together with this node, such as a rack: replicas of a shard are kept in different ones. Nil for a node
+    /// that is told from no other.
     package var zone: String?
     /// The incarnation that the node's data folder says it was last used by: one that says another is an older copy.
     /// Nil before it was first known.
@@ -84,6 +86,15 @@ package struct NodeLiveness: ControlRecord {
         self.pid = pid
         self.startedAt = startedAt
     }
+}
+
+/// `draining/<id>`: the node gives its replicas up, or has done so, and gets none. Beside the node's own record, which
+/// each of its starts writes anew.
+package struct DrainingRecord: ControlRecord {
+    /// The operation that asked for it.
+    package var operation: String
+
+    package init(operation: String) { self.operation = operation }
 }
 
 /// `known/<id>`, attached to the node's lease: the node answers by records as they are at this revision, or later.

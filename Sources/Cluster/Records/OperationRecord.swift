@@ -7,6 +7,18 @@ package struct OperationRecord: ControlRecord {
     package enum Kind: Sendable, Codable, Equatable {
         /// Adds a replica on `to`, then removes the one on `from`.
         case move(collection: CollectionID, shard: ShardNumber, from: NodeID, to: NodeID)
+        /// Adds a replica on `to`.
+        case replicate(collection: CollectionID, shard: ShardNumber, to: NodeID)
+        /// Takes the replica on `from` away.
+        case dropReplica(collection: CollectionID, shard: ShardNumber, from: NodeID)
+        /// Adds or drops replicas until each shard of the collection has `factor`; `former` is what it was before.
+        case setReplicationFactor(collection: CollectionID, factor: Int, former: Int)
+        /// The node gives all its replicas up, and gets none until it is undrained.
+        case drain(node: NodeID)
+        /// The node gives all its replicas up and is forgotten.
+        case remove(node: NodeID)
+        /// Carries a plan of moves out; `by` is what it evens out, nil for numbers of replicas, then bytes.
+        case rebalance(by: BalanceMeasure?)
     }
 
     package enum State: String, Sendable, Codable {
@@ -34,11 +46,15 @@ package struct OperationRecord: ControlRecord {
     package var parent: String?
     /// The most that each of its transfers sends; nil for what the nodes are set to.
     package var maxBytesPerSecond: UInt64?
+    /// Steps that are planned and have no records of their own yet; nil when there are none.
+    package var plan: [PlannedStep]?
+    /// How many steps have records: the next one's number is one more.
+    package var stepsRecorded: Int?
 
     package init(
         id: String, kind: Kind, state: State = .planned, detail: String = "", reason: String, bytesTotal: UInt64 = 0,
         createdAt: Double, blockedSince: Double? = nil, hasStarted: Bool = false, parent: String? = nil,
-        maxBytesPerSecond: UInt64? = nil
+        maxBytesPerSecond: UInt64? = nil, plan: [PlannedStep]? = nil
     ) {
         self.id = id
         self.kind = kind
@@ -51,6 +67,7 @@ package struct OperationRecord: ControlRecord {
         self.hasStarted = hasStarted
         self.parent = parent
         self.maxBytesPerSecond = maxBytesPerSecond
+        self.plan = plan
     }
 
     /// The record with the wish that it end; unchanged when it is over already.
@@ -61,32 +78,55 @@ package struct OperationRecord: ControlRecord {
     }
 }
 
+/// A step that an operation plans: it becomes an operation of its own.
+package struct PlannedStep: Sendable, Codable, Equatable {
+    package var kind: OperationRecord.Kind
+    package var reason: String
+    /// An estimate of what is to be sent.
+    package var bytes: UInt64
+
+    package init(kind: OperationRecord.Kind, reason: String, bytes: UInt64) {
+        self.kind = kind
+        self.reason = reason
+        self.bytes = bytes
+    }
+}
+
 extension OperationRecord.Kind {
     /// The collection whose map the operation changes.
     package var collection: CollectionID? {
         switch self {
-        case .move(let collection, _, _, _): collection
+        case .move(let collection, _, _, _), .replicate(let collection, _, _), .dropReplica(let collection, _, _),
+            .setReplicationFactor(let collection, _, _):
+            collection
+        case .drain, .remove, .rebalance: nil
         }
     }
 
     /// The shard whose record the operation changes: no two operations work on one at the same time.
     package var shard: ShardID? {
         switch self {
-        case .move(let collection, let shard, _, _): ShardID(collection: collection, number: shard)
+        case .move(let collection, let shard, _, _), .replicate(let collection, let shard, _),
+            .dropReplica(let collection, let shard, _):
+            ShardID(collection: collection, number: shard)
+        case .setReplicationFactor, .drain, .remove, .rebalance: nil
         }
     }
 
-    /// The node that gives a replica up.
+    /// The node that gives a replica up, or all that it has.
     package var source: NodeID? {
         switch self {
-        case .move(_, _, let from, _): from
+        case .move(_, _, let from, _), .dropReplica(_, _, let from): from
+        case .drain(let node), .remove(let node): node
+        case .replicate, .setReplicationFactor, .rebalance: nil
         }
     }
 
     /// The node that gets a replica.
     package var target: NodeID? {
         switch self {
-        case .move(_, _, _, let to): to
+        case .move(_, _, _, let to), .replicate(_, _, let to): to
+        case .dropReplica, .setReplicationFactor, .drain, .remove, .rebalance: nil
         }
     }
 }

@@ -10,6 +10,8 @@ package struct ClusterState: Sendable {
     package private(set) var live: [NodeID: Stored<NodeLiveness>] = [:]
     /// The revision whose records each node surely answers by, where nodes say so.
     package private(set) var known: [NodeID: Revision] = [:]
+    /// The nodes that shall hold nothing.
+    package private(set) var draining: [NodeID: Stored<DrainingRecord>] = [:]
     /// The last change of a collection's or a shard's record.
     package private(set) var newestMapChange: Revision = .zero
     package private(set) var controller: Stored<ControllerRecord>?
@@ -66,6 +68,13 @@ package struct ClusterState: Sendable {
     package func isLive(_ node: NodeID) -> Bool { live[node] != nil }
 
     package var liveNodes: Set<NodeID> { Set(live.keys) }
+
+    package func isDraining(_ node: NodeID) -> Bool { draining[node] != nil }
+
+    /// The nodes that may get replicas: alive, not being drained, and not removed from the cluster.
+    package var acceptingNodes: Set<NodeID> { Set(live.keys.filter(accepts)) }
+
+    package func accepts(_ node: NodeID) -> Bool { isLive(node) && nodes[node] != nil && !isDraining(node) }
 
     /// The processes of the live nodes: each start has a number of its own.
     package var incarnations: [NodeID: UInt64] { live.mapValues(\.value.incarnation) }
@@ -132,6 +141,7 @@ package struct ClusterState: Sendable {
         case .known(let id):
             let record: Stored<KnownRevision>? = stored(entry)
             known[id] = record.map { Revision($0.value.revision) }
+        case .draining(let id): draining[id] = stored(entry)
         case .collection(let name):
             guard let record: Stored<CollectionRecord> = stored(entry) else { return }
             collections[name] = record
@@ -157,6 +167,7 @@ package struct ClusterState: Sendable {
         case .node(let id): nodes[id] = nil
         case .live(let id): live[id] = nil
         case .known(let id): known[id] = nil
+        case .draining(let id): draining[id] = nil
         case .collection(let name):
             guard let old = collections.removeValue(forKey: name) else { return }
             // A recovery gives a collection another name: the order of the two changes does not matter.

@@ -126,6 +126,7 @@ extension ReplicaStatus: BinaryCodable {
         writer.write(deadRows)
         writer.write(logBytes)
         writer.write(compaction) { $1.encode(to: &$0) }
+        writer.write(searchMicroseconds)
         writer.write(damage) { $0.write($1) }
     }
 
@@ -144,6 +145,7 @@ extension ReplicaStatus: BinaryCodable {
             compaction: try reader.readOptional { (reader) throws(BinaryFormatError) in
                 try CompactionProgress(from: &reader)
             },
+            searchMicroseconds: try reader.readInteger(),
             damage: try reader.readOptional { (reader) throws(BinaryFormatError) in try reader.readString() })
     }
 }

@@ -9,6 +9,7 @@ struct ClusterRoutes: Sendable {
 
     func add(to table: RouteTable) {
         table.add("/cluster", [.get: status])
+        table.add("/cluster/peer/{peer}", [.delete: removePeer])
         table.add("/collections/{collection}/cluster", [.get: shards, .post: change])
     }
 
@@ -28,34 +29,64 @@ struct ClusterRoutes: Sendable {
             encoding: DialectCollectionCluster(table, answeredBy: cluster.answeredBy, operations: cluster.operations))
     }
 
-    /// `{"move_shard": {"shard_id", "from_peer_id", "to_peer_id"}}`.
     @Sendable private func change(_ request: Request, _ context: APIContext) async throws -> Response {
         let collection = try api.collectionName(context)
-        let move = try await api.bodies.json(of: request) { (root) throws(DialectError) in
-            try root.moveShard(of: collection)
+        let change = try await api.bodies.json(of: request) { (root) throws(DialectError) in
+            try root.shardChange(of: collection)
         }
-        _ = try await api.database.move(move, deadline: try api.deadline(request, standard: API.writeTimeout))
+        let deadline = try api.deadline(request, standard: API.writeTimeout)
+        switch change {
+        case .begin(let operation):
+            _ = try await api.database.begin(operation, maxBytesPerSecond: nil, deadline: deadline)
+        case .abort(let shard, let from, let to):
+            let open = try await api.database.operations().first { operation in
+                (operation.state == .planned || operation.state == .running) && operation.collection == collection
+                    && operation.shard == shard && operation.to == to && (operation.from ?? from) == from
+            }
+            guard let open else {
+                throw DatabaseError.invalid(
+                    reason: "abort_transfer: shard \(shard) is not being transferred from peer \(from) to peer \(to)")
+            }
+            _ = try await api.database.cancelOperation(open.id)
+        }
         return Envelope.ok(context) { $0.bool(true) }
+    }
+
+    /// Forgets a node that holds nothing; with `?force=true` its replicas are first made elsewhere, behind the answer.
+    /// Data is not lost by it: a node with the last copy of a shard is refused.
+    @Sendable private func removePeer(_ request: Request, _ context: APIContext) async throws -> Response {
+        let node = try api.nodeID("peer", context)
+        let deadline = try api.deadline(request, standard: API.writeTimeout)
+        let cluster = try await api.database.clusterStatus(deadline: deadline)
+        let isForced = request.uri.queryParameters["force"] == "true"
+        if !isForced, let found = cluster.nodes.first(where: { $0.id == node }), found.replicas > 0 {
+            throw DatabaseError.invalid(
+                reason: "peer: node \(node) holds \(found.replicas) replicas: drain it first, or ask with force=true")
+        }
+        let operation = try await api.database.begin(.remove(node), maxBytesPerSecond: nil, deadline: deadline)
+        if !isForced { try await waitForEnd(of: operation.id, deadline: deadline) }
+        return Envelope.ok(context) { $0.bool(true) }
+    }
+
+    private static let pollInterval = Duration.milliseconds(50)
+
+    private func waitForEnd(of id: String, deadline: Deadline) async throws {
+        while true {
+            let status = try await api.database.operations().first { $0.id == id }
+            switch status?.state {
+            case .done, nil: return
+            case .failed, .cancelled: throw DatabaseError.invalid(reason: status?.detail ?? "")
+            case .planned, .running: break
+            }
+            guard !deadline.isPast else {
+                throw DatabaseError.deadlineExceeded(reason: "operation \(id), which removes the node, is not over yet")
+            }
+            try await Task.sleep(for: Self.pollInterval)
+        }
     }
 }
 
 extension JSONElement {
-    fileprivate func moveShard(of collection: String) throws(DialectError) -> MoveRequest {
-        try requireObject()
-        guard let move = try field("move_shard") else {
-            let name = fields.first { _ in true }?.name ?? "move_shard"
-            throw DialectError(String(name.prefix(64)), name == "move_shard" ? "the field is missing" : "not supported")
-        }
-        do {
-            try move.requireObject()
-            return MoveRequest(
-                collection: collection, shard: ShardNumber(try move.identifier("shard_id")),
-                from: NodeID(try move.identifier("from_peer_id")), to: NodeID(try move.identifier("to_peer_id")))
-        } catch {
-            throw error.within("move_shard")
-        }
-    }
-
     /// A required unsigned 32-bit integer.
     func identifier(_ name: StaticString) throws(DialectError) -> UInt32 {
         guard let value = try integer(name, in: 0...Int(UInt32.max)) else {
@@ -127,7 +158,8 @@ private struct DialectCollectionCluster: Encodable {
         var shard_id: UInt32
         var from: UInt32
         var to: UInt32
-        var sync = true
+        /// Whether the replica that is sent stays as well.
+        var sync: Bool
         var method = "snapshot"
         var comment: String
     }
@@ -148,7 +180,8 @@ private struct DialectCollectionCluster: Encodable {
             let primary = table.shards.first { $0.number == shard }?.replicas.first { $0.isPrimary }?.node
             return (operation.from ?? primary).map {
                 Transfer(
-                    shard_id: shard.rawValue, from: $0.rawValue, to: to.rawValue, comment: operation.detail)
+                    shard_id: shard.rawValue, from: $0.rawValue, to: to.rawValue, sync: operation.kind != "move",
+                    comment: operation.detail)
             }
         }
         for shard in table.shards {

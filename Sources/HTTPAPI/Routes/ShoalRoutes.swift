@@ -12,10 +12,6 @@ struct ShoalRoutes: Sendable {
         table.add("/shoal/compact", [.post: maintain(.compact)])
         table.add("/shoal/verify", [.post: maintain(.verify)])
         table.add("/shoal/repair", [.post: maintain(.repair)])
-        table.add("/shoal/move", [.post: move])
-        table.add("/shoal/rebalance", [.get: plan, .post: rebalance])
-        table.add("/shoal/operations", [.get: operations])
-        table.add("/shoal/operations/{operation}", [.delete: cancel])
     }
 
     @Sendable private func cluster(_ request: Request, _ context: APIContext) async throws -> Response {
@@ -43,33 +39,6 @@ struct ShoalRoutes: Sendable {
             return try Envelope.ok(context, encoding: try await api.database.maintain(wanted, deadline: deadline))
         }
     }
-
-    @Sendable private func move(_ request: Request, _ context: APIContext) async throws -> Response {
-        let move = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.moveRequest() }
-        let status = try await api.database.move(
-            move, deadline: try api.deadline(request, standard: API.writeTimeout))
-        return try Envelope.ok(context, encoding: status)
-    }
-
-    @Sendable private func plan(_ request: Request, _ context: APIContext) async throws -> Response {
-        try Envelope.ok(
-            context, encoding: try await api.database.rebalancePlan(deadline: try api.deadline(request)))
-    }
-
-    @Sendable private func rebalance(_ request: Request, _ context: APIContext) async throws -> Response {
-        let operations = try await api.database.rebalance(
-            deadline: try api.deadline(request, standard: API.writeTimeout))
-        return try Envelope.ok(context, encoding: operations)
-    }
-
-    @Sendable private func operations(_ request: Request, _ context: APIContext) async throws -> Response {
-        try Envelope.ok(context, encoding: try await api.database.operations())
-    }
-
-    @Sendable private func cancel(_ request: Request, _ context: APIContext) async throws -> Response {
-        let id = try api.pathParameter("operation", context)
-        return try Envelope.ok(context, encoding: try await api.database.cancelOperation(id))
-    }
 }
 
 extension JSONElement {
@@ -88,22 +57,5 @@ extension JSONElement {
             if request.node == nil { throw DialectError("node", "the field is missing") }
         }
         return request
-    }
-
-    /// `{"collection", "shard", "from", "to"}`, and if need be `maxBytesPerSecond`.
-    fileprivate func moveRequest() throws(DialectError) -> MoveRequest {
-        try requireObject()
-        guard let collection = try string("collection") else {
-            throw DialectError("collection", "the field is missing")
-        }
-        return MoveRequest(
-            collection: collection, shard: ShardNumber(try identifier("shard")),
-            from: NodeID(try identifier("from")), to: NodeID(try identifier("to")),
-            maxBytesPerSecond: try maximumBytesPerSecond())
-    }
-
-    /// How fast an operation may send, when the request says so.
-    fileprivate func maximumBytesPerSecond() throws(DialectError) -> UInt64? {
-        try integer("maxBytesPerSecond", in: 1...Int.max).map { UInt64($0) }
     }
 }

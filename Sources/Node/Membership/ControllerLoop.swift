@@ -28,6 +28,7 @@ struct ControllerLoop: Sendable {
     let node: NodeID
     let cache: ClusterStateCache
     let keeper: LeaseKeeper
+    let options: Controller.Options
     let logger: Logger
 
     /// Runs until the task is cancelled.
@@ -55,7 +56,7 @@ struct ControllerLoop: Sendable {
         guard let lease = keeper.id else { return }
         let state = cache.current
         do throws(ControlStoreError) {
-            switch Controller.step(state, as: node, now: Date().timeIntervalSince1970) {
+            switch Controller.step(state, as: node, now: Date().timeIntervalSince1970, options: options) {
             case .wait: break
             case .claim:
                 let outcome = try await cache.store.compareAndSwap(

@@ -20,6 +20,7 @@ final class LeaseKeeper: Sendable {
     private let former: FormerProcess
     private let logger: Logger
     private let current = Mutex<LeaseID?>(nil)
+    private let isRemoved = Atomic<Bool>(false)
 
     private var store: any ControlStore { cache.store }
 
@@ -37,6 +38,14 @@ final class LeaseKeeper: Sendable {
 
     /// The lease that is held; nil between two.
     var id: LeaseID? { lease.holds ? current.withLock { $0 } : nil }
+
+    /// Why this node cannot take requests; nil while it can.
+    var notReadyReason: String? {
+        if isRemoved.load(ordering: .acquiring) {
+            return "node \(record.id) was removed from the cluster: stop it; started again, it joins anew"
+        }
+        return lease.holds ? nil : "the node holds no lease"
+    }
 
     /// Takes a lease, announces the node under it, and reads the state anew: from then on the node may answer.
     ///
@@ -115,11 +124,13 @@ final class LeaseKeeper: Sendable {
         return true
     }
 
-    /// Keeps the lease until the task is cancelled; takes a new one when it is lost.
+    /// Keeps the lease until the task is cancelled, or the node is removed from the cluster; takes a new one when it is
+    /// lost.
     func run() async {
         while !Task.isCancelled {
             guard (try? await Task.sleep(for: ttl / Self.keepAlivesPerLease)) != nil else { return }
             guard let id = current.withLock({ $0 }) else { return }
+            if cache.current.nodes[record.id] == nil { return await leaveForGood() }
             let sentAt = ContinuousClock.now
             do throws(ControlStoreError) {
                 try await store.keepAlive(id)
@@ -133,6 +144,13 @@ final class LeaseKeeper: Sendable {
                 logger.warning("The node's lease could not be kept alive: \(error)")
             }
         }
+    }
+
+    /// The node's record is gone, which its announcement had made: somebody removed it.
+    private func leaveForGood() async {
+        isRemoved.store(true, ordering: .releasing)
+        logger.notice("This node was removed from the cluster; it holds nothing any more, and can be stopped")
+        await leave()
     }
 
     private func rejoin() async {

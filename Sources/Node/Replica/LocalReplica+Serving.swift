@@ -8,7 +8,9 @@ extension LocalReplica: ShardService {
         _ searches: [SearchRequest], context: RequestContext
     ) async throws(ShardError) -> [SearchAnswer] {
         try await serving(context) { (shard) throws(ShardError) in
-            try await shard.search(searches, deadline: context.deadline)
+            let began = ContinuousClock.now
+            defer { noteSearch(since: began) }
+            return try await shard.search(searches, deadline: context.deadline)
         }
     }
 
@@ -54,7 +56,9 @@ extension LocalReplica: ShardService {
                 position: .start, points: 0, indexedRows: 0, unindexedRows: 0, diskBytes: 0,
                 damage: "damaged data: \(reason)")
         }
-        return try shard().status()
+        var status = try shard().status()
+        status.searchMicroseconds = searchMicroseconds
+        return status
     }
 
     func maintain(_ task: MaintenanceTask, deadline: Deadline) async throws(ShardError) -> MaintenanceResult {

@@ -78,6 +78,8 @@ final class LocalReplica: Sendable {
     let collection: CollectionRecord
     let environment: ReplicaEnvironment
     let state = Mutex(State())
+    private let opened = ContinuousClock.now
+    private let searchLoad = Mutex(SearchLoad())
     let logger: Logger
 
     init(_ id: ShardID, collection: CollectionRecord, environment: ReplicaEnvironment) {
@@ -112,6 +114,22 @@ final class LocalReplica: Sendable {
     /// What a request is told: it is not for this replica to say whether another one may answer.
     func quarantined(_ reason: String) -> ShardError {
         .corrupted(reason: "the replica of node \(node) is quarantined: \(reason)")
+    }
+
+    // MARK: - What it is busy with
+
+    func noteSearch(since began: ContinuousClock.Instant) {
+        let now = ContinuousClock.now
+        let parts = (now - began).components
+        let microseconds = UInt64(parts.seconds) * 1_000_000 + UInt64(parts.attoseconds / 1_000_000_000_000)
+        let seconds = UInt64((now - opened).components.seconds)
+        searchLoad.withLock { $0.add(microseconds: microseconds, atSeconds: seconds) }
+    }
+
+    /// Microseconds of searching in a second, over the last minute.
+    var searchMicroseconds: UInt64 {
+        let seconds = UInt64((ContinuousClock.now - opened).components.seconds)
+        return searchLoad.withLock { $0.microsecondsPerSecond(atSeconds: seconds) }
     }
 
     // MARK: - Opening and closing

@@ -12,6 +12,8 @@ struct PrimaryEnvironment: Sendable {
     /// A backup's write of this many unindexed rows holds up the writers.
     let maximumBackupUnindexedRows: UInt64
     let transfers: DataFolder
+    /// The most that a snapshot for a backup sends, unless its operation says otherwise; nil for no limit.
+    let maximumTransferBytesPerSecond: UInt64?
     let logger: Logger
     /// The backup of the shard on a node.
     let backup: @Sendable (ShardID, NodeID) -> any ReplicaService

@@ -14,6 +14,9 @@ struct SnapshotSender {
     private static let finishTimeout: Duration = .seconds(300)
     private static let progressInterval: Duration = .milliseconds(250)
 
+    /// A pause looks so often whether the transfer is still wanted.
+    private static let longestPause: Duration = .seconds(1)
+
     let shell: PrimaryShell
     let node: NodeID
 
@@ -38,10 +41,13 @@ struct SnapshotSender {
         let offer = SnapshotOffer(transfer: transfer, position: position, files: files)
         try await backup.beginSnapshot(offer, context: shell.context(timeout: Self.chunkTimeout))
         var progress = Progress(total: files.reduce(0) { $0 + $1.bytes })
+        progress.pace = TransferPace(
+            bytesPerSecond: operation?.maxBytesPerSecond ?? environment.maximumTransferBytesPerSecond)
+        let began = ContinuousClock.now
         var checksums: [String: UInt64] = [:]
         for file in files {
             let path = Shard.snapshotFolder(file.name, in: folder) + "/data.mdb"
-            try await send(file, path: path, transfer: transfer, to: backup, &progress)
+            try await send(file, path: path, transfer: transfer, to: backup, began: began, &progress)
             checksums[file.name] = try await Blocking.run { () throws(ShardError) in
                 try FileChecksum.xxh3(of: path)
             }
@@ -53,7 +59,7 @@ struct SnapshotSender {
 
     private func send(
         _ file: SnapshotFile, path: String, transfer: UInt64, to backup: any ReplicaService,
-        _ progress: inout Progress
+        began: ContinuousClock.Instant, _ progress: inout Progress
     ) async throws(ShardError) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw ShardError(FileError(operation: "open \(path)", code: errno)) }
@@ -63,7 +69,7 @@ struct SnapshotSender {
             guard !shell.isOver else { throw .notPrimary }
             let bytes: [UInt8]
             do throws(FileError) {
-                let count = min(UInt64(Self.chunkBytes), file.bytes - offset)
+                let count = min(UInt64(progress.pace.chunkBytes(atMost: Self.chunkBytes)), file.bytes - offset)
                 bytes = try Files.read(Int(count), at: offset, from: descriptor, path: path)
             } catch {
                 throw ShardError(error)
@@ -74,6 +80,14 @@ struct SnapshotSender {
             offset += UInt64(bytes.count)
             progress.done += UInt64(bytes.count)
             if progress.isDue { await write(progress) }
+            await pause(progress.pace.pause(after: bytes.count, elapsed: .now - began))
+        }
+    }
+
+    private func pause(_ duration: Duration) async {
+        let end = ContinuousClock.now + duration
+        while ContinuousClock.now < end, !shell.isOver, !Task.isCancelled {
+            try? await Task.sleep(for: min(Self.longestPause, end - .now))
         }
     }
 
@@ -82,6 +96,7 @@ struct SnapshotSender {
     private struct Progress {
         var done: UInt64 = 0
         let total: UInt64
+        var pace = TransferPace(bytesPerSecond: nil)
         private var next = ContinuousClock.now
 
         init(total: UInt64) { self.total = total }
@@ -95,15 +110,18 @@ struct SnapshotSender {
         }
     }
 
-    /// Tells how far the move is that this transfer serves, if one does. Losing it matters to nobody.
-    private func write(_ progress: Progress) async {
-        let cache = shell.environment.cache
-        let operation = cache.current.openOperations.first {
+    /// The operation that this transfer serves, if one does.
+    private var operation: OperationRecord? {
+        shell.environment.cache.current.openOperations.first {
             $0.value.kind.shard == shell.id && $0.value.kind.target == node
-        }
+        }?.value
+    }
+
+    /// Tells how far the operation is. Losing it matters to nobody.
+    private func write(_ progress: Progress) async {
         guard let operation else { return }
-        _ = try? await cache.store.put(
-            ControlKey.progress(operation.value.id),
+        _ = try? await shell.environment.cache.store.put(
+            ControlKey.progress(operation.id),
             value: OperationProgress(bytesDone: progress.done, bytesTotal: progress.total).encoded)
     }
 }

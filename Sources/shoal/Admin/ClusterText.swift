@@ -5,13 +5,13 @@ import DataModel
 package enum ClusterText {
     package static func status(_ status: ClusterStatus) -> String {
         var nodes = TextTable([
-            .init("NODE", .right), .init("LEASE"), .init("ROLE"), .init("REPLICAS", .right), .init("PRIMARIES", .right),
-            .init("HTTP"), .init("RPC"),
+            .init("NODE", .right), .init("LEASE"), .init("ROLE"), .init("STATE"), .init("ZONE"),
+            .init("REPLICAS", .right), .init("PRIMARIES", .right), .init("HTTP"), .init("RPC"),
         ])
         for node in status.nodes {
             nodes.add([
                 "\(node.id)", node.alive ? "held" : "lost", node.isController ? "controller" : "",
-                "\(node.replicas)", "\(node.primaries)", node.httpAddress, node.rpcAddress,
+                !node.draining ? "" : node.replicas == 0 ? "drained" : "draining", node.zone ?? "-", "\(node.replicas)", "\(node.primaries)", node.httpAddress, node.rpcAddress,
             ])
         }
         var text = "cluster \(status.clusterID), answered by node \(status.answeredBy)\n\n" + nodes.render()
@@ -113,24 +113,40 @@ package enum ClusterText {
         return table.render()
     }
 
-    package static func plan(_ plan: RebalancePlan) -> String {
-        var loads = TextTable([
-            .init("NODE", .right), .init("REPLICAS", .right), .init("POINTS", .right), .init("SIZE", .right),
-        ])
-        for load in plan.loads {
-            loads.add([
-                "\(load.node)", "\(load.replicas)", Figures.grouped(load.points), Figures.bytes(load.bytes),
-            ])
-        }
-        if plan.steps.isEmpty { return loads.render() + "\nThe cluster is balanced; nothing to move.\n" }
-        var steps = TextTable([.init("", .right), .init("MOVE"), .init("SIZE", .right), .init("REASON")])
+    /// - Parameter nothingToDo: said in place of an empty plan.
+    package static func plan(
+        _ plan: OperationPlan, nothingToDo: String = "The cluster is balanced; nothing to move."
+    ) -> String {
+        let loads = plan.loads.isEmpty ? "" : self.loads(plan.loads) + "\n"
+        if plan.steps.isEmpty { return loads + nothingToDo + "\n" }
+        var steps = TextTable([.init("", .right), .init("STEP"), .init("SIZE", .right), .init("REASON")])
         for (index, step) in plan.steps.enumerated() {
-            let move = step.move
+            let nodes =
+                switch (step.from, step.to) {
+                case (let from?, let to?): "node \(from) -> \(to)"
+                case (nil, let to?): "to node \(to)"
+                case (let from?, nil): "on node \(from)"
+                case (nil, nil): ""
+                }
             steps.add([
-                "\(index + 1).", "\(move.collection)/\(move.shard) node \(move.from) -> \(move.to)",
-                Figures.bytes(step.bytes), step.reason,
+                "\(index + 1).", "\(step.kind) \(step.collection)/\(step.shard) \(nodes)",
+                step.bytes == 0 ? "-" : Figures.bytes(step.bytes), step.reason,
             ])
         }
-        return loads.render() + "\nPlan:\n" + steps.render()
+        return loads + "Plan:\n" + steps.render()
+    }
+
+    private static func loads(_ loads: [OperationPlan.NodeLoad]) -> String {
+        var table = TextTable([
+            .init("NODE", .right), .init("ZONE"), .init("REPLICAS", .right), .init("POINTS", .right),
+            .init("SIZE", .right), .init("SEARCHING", .right),
+        ])
+        for load in loads {
+            table.add([
+                "\(load.node)", load.zone ?? "-", "\(load.replicas)", Figures.grouped(load.points),
+                Figures.bytes(load.bytes), Figures.decimal(Double(load.searchMicroseconds) / 10_000, digits: 1) + " %",
+            ])
+        }
+        return table.render()
     }
 }

@@ -9,7 +9,8 @@ extension OperationStatus {
     var title: String { subject.isEmpty ? kind : "\(kind) \(subject)" }
 }
 
-/// Follows operations to their end: a bar for the one that runs on a terminal, lines elsewhere.
+/// Follows an operation to its end: a bar while it runs on a terminal, lines elsewhere, and a line for each of its steps
+/// that ends.
 struct OperationWatch {
     let client: AdminClient
     /// JSON goes out at the end; nothing is told meanwhile.
@@ -22,28 +23,29 @@ struct OperationWatch {
     private static let patience = Duration.seconds(30)
 
     private struct Seen {
-        var state: OperationStatus.State
-        var printedAt: ContinuousClock.Instant
+        var state: OperationStatus.State?
+        var printedAt = ContinuousClock.now
         var rate = TransferRate()
+        var endedSteps: Set<String> = []
     }
 
-    /// The operations as they ended, in the order given.
-    func wait(for started: [OperationStatus]) async throws -> [OperationStatus] {
-        var current = Dictionary(uniqueKeysWithValues: started.map { ($0.id, $0) })
-        var seen: [String: Seen] = [:]
+    /// The operation as it ended.
+    func wait(for begun: OperationStatus) async throws -> OperationStatus {
+        var current = begun
+        var seen = Seen()
         var lastAnswer = ContinuousClock.now
-        var hasBar = false
         while true {
-            for operation in started.compactMap({ current[$0.id] }) {
-                hasBar = show(operation, &seen, hasBar: hasBar)
-            }
-            if current.values.allSatisfy(\.hasEnded) { return started.compactMap { current[$0.id] } }
+            show(current, &seen)
+            if current.hasEnded { return current }
             try await Task.sleep(for: Self.pollInterval)
             do {
-                for operation in try await client.get("/shoal/operations", as: [OperationStatus].self)
-                where current[operation.id] != nil {
-                    current[operation.id] = operation
+                let operations = try await client.get("/shoal/operations", as: [OperationStatus].self)
+                // In their order: newest come first.
+                for step in operations.reversed() where step.parent == begun.id && step.hasEnded {
+                    guard seen.endedSteps.insert(step.id).inserted, !isQuiet else { continue }
+                    say("  \(step.title): \(step.state.rawValue)\(ended(step))")
                 }
+                current = operations.first { $0.id == begun.id } ?? current
                 lastAnswer = .now
             } catch let error as AdminError where lastAnswer.duration(to: .now) < Self.patience {
                 _ = error
@@ -51,37 +53,32 @@ struct OperationWatch {
         }
     }
 
-    /// Whether a bar is left on the line.
-    private func show(_ operation: OperationStatus, _ seen: inout [String: Seen], hasBar: Bool) -> Bool {
+    private func show(_ operation: OperationStatus, _ seen: inout Seen) {
         let now = ContinuousClock.now
-        let before = seen[operation.id]
-        var entry = before ?? Seen(state: operation.state, printedAt: now)
-        entry.rate.add(operation.bytesDone, at: now)
-        defer { seen[operation.id] = entry }
-        if isQuiet || before?.state == operation.state && operation.hasEnded { return hasBar }
+        seen.rate.add(operation.bytesDone, at: now)
+        let isNews = seen.state != operation.state
+        seen.state = operation.state
+        if isQuiet { return }
+        if operation.hasEnded {
+            if isNews { say("\(operation.title): \(operation.state.rawValue)\(ended(operation))") }
+            return
+        }
+        let steps = operation.stepsTotal > 0 ? "\(operation.stepsDone) of \(operation.stepsTotal) steps" : operation.detail
         let line = ProgressLine(
             label: operation.title, done: operation.bytesDone, total: operation.bytesTotal,
-            bytesPerSecond: entry.rate.bytesPerSecond, detail: operation.detail)
-        let isNews = before?.state != operation.state
-        if operation.hasEnded {
-            entry.state = operation.state
-            let text = "\(operation.title): \(operation.state.rawValue)" + ended(operation)
-            if Terminal.errorIsTerminal { Terminal.redraw("") }
-            Terminal.note(text)
-            return false
-        }
-        entry.state = operation.state
+            bytesPerSecond: seen.rate.bytesPerSecond, detail: steps)
         if Terminal.errorIsTerminal {
-            guard operation.state == .running else { return hasBar }
-            Terminal.redraw(line.bar())
-            return true
-        }
-        if isNews || entry.printedAt.duration(to: now) >= Self.lineInterval {
-            entry.printedAt = now
+            if operation.state == .running { Terminal.redraw(line.bar()) }
+        } else if isNews || seen.printedAt.duration(to: now) >= Self.lineInterval {
+            seen.printedAt = now
             let planned = "\(operation.title): planned" + (operation.detail.isEmpty ? "" : ", \(operation.detail)")
             Terminal.note(operation.state == .planned ? planned : line.plain)
         }
-        return hasBar
+    }
+
+    private func say(_ text: String) {
+        if Terminal.errorIsTerminal { Terminal.redraw("") }
+        Terminal.note(text)
     }
 
     private func ended(_ operation: OperationStatus) -> String {

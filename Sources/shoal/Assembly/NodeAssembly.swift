@@ -14,6 +14,8 @@ struct NodeAssembly {
     let configuration: ClusterConfiguration
     let endpoints: ClusterConfiguration.Endpoints
     let folder: ClusterFolder
+    /// What fails together with this node; nil when it is told from no other.
+    let zone: String?
 
     /// Less than what a supervisor waits for before it kills the node.
     private static let shutdownTimeout = Supervisor.stopTimeout - .seconds(5)
@@ -65,6 +67,11 @@ struct NodeAssembly {
         options.leaseTTL = configuration.leaseDuration
         options.replication = configuration.replication
         options.comparisonInterval = configuration.comparisonInterval
+        options.zone = zone
+        options.maximumTransferBytesPerSecond = configuration.maximumTransferBytesPerSecond.map { UInt64($0) }
+        options.transfersPerNode = configuration.transfersPerNode
+        options.automaticRebalanceAfter =
+            configuration.rebalance == .automatic ? configuration.rebalanceAfter : nil
         options.shard = configuration.storage
         options.snapshotsFolder = configuration.snapshotsFolder.map { "\($0)/node-\(endpoints.id)" }
         options.importFolder = configuration.importFolder

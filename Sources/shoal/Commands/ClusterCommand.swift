@@ -4,7 +4,7 @@ import Coordinator
 struct ClusterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cluster",
-        abstract: "Look at a running cluster and move its shards.",
+        abstract: "Look at a running cluster, move its shards, add and remove nodes.",
         discussion: """
             Asks any node that is ready: those of --config and --data on this machine, or the one at --url.
 
@@ -13,12 +13,15 @@ struct ClusterCommand: AsyncParsableCommand {
               shoal cluster shards --json
               shoal cluster move --collection words --shard 0 --from 1 --to 3
               shoal cluster rebalance --dry-run
+              shoal cluster drain --node 3
 
             Exit codes: 0 success; 1 no node answers, the cluster refuses, or an operation failed; \
             2 wrong configuration.
             """,
         subcommands: [
             ClusterStatusCommand.self, ClusterShardsCommand.self, ClusterMoveCommand.self,
+            ClusterReplicateCommand.self, ClusterDropReplicaCommand.self, ClusterSetReplicationFactorCommand.self,
+            ClusterAddCommand.self, ClusterDrainCommand.self, ClusterUndrainCommand.self, ClusterRemoveCommand.self,
             ClusterRebalanceCommand.self, ClusterOperationsCommand.self, ClusterCancelCommand.self,
             ClusterCompactCommand.self, ClusterVerifyCommand.self, ClusterRepairCommand.self,
         ])
@@ -89,7 +92,7 @@ struct ClusterShardsCommand: AsyncParsableCommand {
 struct ClusterOperationsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "operations",
-        abstract: "Show the moves of the last day, newest first.",
+        abstract: "Show the operations of the last day and their steps, newest first.",
         discussion: "Example: shoal cluster operations --json")
 
     @OptionGroup var options: ClusterOptions
@@ -110,7 +113,12 @@ struct ClusterCancelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cancel",
         abstract: "Cancel an operation; what it had begun is undone.",
-        discussion: "Example: shoal cluster cancel 01d3a9 (the id is in `shoal cluster operations`)")
+        discussion: """
+            Of an operation with steps, those that are over stay as they are; a node whose drain is cancelled takes \
+            replicas again, and a collection gets its former replication factor.
+
+            Example: shoal cluster cancel 01d3a9 (the id is in `shoal cluster operations`)
+            """)
 
     @Argument(help: "The operation's id.")
     var id: String

@@ -1,6 +1,13 @@
 import ArgumentParser
-import Coordinator
-import DataModel
+
+/// Which physical shard a command is about.
+struct ShardChoice: ParsableArguments {
+    @Option(help: ArgumentHelp("The collection.", valueName: "name"))
+    var collection: String
+
+    @Option(help: ArgumentHelp("The physical shard's number.", valueName: "number"))
+    var shard: UInt32
+}
 
 struct ClusterMoveCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,11 +21,7 @@ struct ClusterMoveCommand: AsyncParsableCommand {
             Example: shoal cluster move --collection words --shard 0 --from 1 --to 3
             """)
 
-    @Option(help: ArgumentHelp("The collection.", valueName: "name"))
-    var collection: String
-
-    @Option(help: ArgumentHelp("The physical shard's number.", valueName: "number"))
-    var shard: UInt32
+    @OptionGroup var shard: ShardChoice
 
     @Option(help: ArgumentHelp("The node that has the replica.", valueName: "node"))
     var from: UInt32
@@ -26,68 +29,92 @@ struct ClusterMoveCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The node that gets it.", valueName: "node"))
     var to: UInt32
 
-    @Flag(name: .customLong("no-wait"), help: "Return when the operation is recorded.")
-    var noWait = false
-
-    @OptionGroup var options: ClusterOptions
+    @OptionGroup var operation: OperationOptions
 
     func run() async throws {
         try await Outcome.of {
-            let client = try options.client()
-            let request = MoveRequest(
-                collection: collection, shard: ShardNumber(shard), from: NodeID(from), to: NodeID(to))
-            var operations = [try await client.post("/shoal/move", request, as: OperationStatus.self)]
-            if !noWait {
-                operations = try await OperationWatch(client: client, isQuiet: options.json).wait(for: operations)
-            }
-            if options.json {
-                try Terminal.json(operations.first)
-            } else if noWait {
-                Terminal.write(ClusterText.operations(operations))
-            }
-            if operations.contains(where: \.hasFailed) { throw Outcome.failure }
+            try await operation.run(
+                OperationBody(
+                    kind: "move", collection: shard.collection, shard: shard.shard, from: from, to: to))
         }
     }
 }
 
-struct ClusterRebalanceCommand: AsyncParsableCommand {
+struct ClusterReplicateCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rebalance",
-        abstract: "Spread replicas evenly over the nodes.",
+        commandName: "replicate",
+        abstract: "Give a node one more replica of a physical shard.",
         discussion: """
-            Prints the plan with the reason of each move, then carries it out without asking. --dry-run only prints.
+            The shard then has a replica more than its collection asks for; `set-replication-factor` changes that \
+            number.
 
-            Examples:
-              shoal cluster rebalance --dry-run
-              shoal cluster rebalance --no-wait
+            Example: shoal cluster replicate --collection words --shard 0 --to 3
             """)
 
-    @Flag(name: .customLong("dry-run"), help: "Print the plan and change nothing.")
-    var dryRun = false
+    @OptionGroup var shard: ShardChoice
 
-    @Flag(name: .customLong("no-wait"), help: "Return when the moves are recorded.")
-    var noWait = false
+    @Option(help: ArgumentHelp("The node that gets the replica.", valueName: "node"))
+    var to: UInt32
 
-    @OptionGroup var options: ClusterOptions
+    @OptionGroup var operation: OperationOptions
 
     func run() async throws {
         try await Outcome.of {
-            let client = try options.client()
-            let plan = try await client.get("/shoal/rebalance", as: RebalancePlan.self)
-            if !options.json { Terminal.write(ClusterText.plan(plan)) }
-            if dryRun {
-                if options.json { try Terminal.json(plan) }
-                return
-            }
-            var operations: [OperationStatus] = []
-            if !plan.steps.isEmpty {
-                operations = try await client.post("/shoal/rebalance", as: [OperationStatus].self)
-            }
-            if !noWait {
-                operations = try await OperationWatch(client: client, isQuiet: options.json).wait(for: operations)
-            }
-            if options.json { try Terminal.json(operations) }
-            if operations.contains(where: \.hasFailed) { throw Outcome.failure }
+            try await operation.run(
+                OperationBody(kind: "replicate", collection: shard.collection, shard: shard.shard, to: to))
+        }
+    }
+}
+
+struct ClusterDropReplicaCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drop-replica",
+        abstract: "Take a replica of a physical shard away from a node.",
+        discussion: """
+            Refused for the last one that is in sync and alive, and when fewer would be left than the collection's \
+            write_consistency_factor.
+
+            Example: shoal cluster drop-replica --collection words --shard 0 --from 3
+            """)
+
+    @OptionGroup var shard: ShardChoice
+
+    @Option(help: ArgumentHelp("The node that gives the replica up.", valueName: "node"))
+    var from: UInt32
+
+    @OptionGroup var operation: OperationOptions
+
+    func run() async throws {
+        try await Outcome.of {
+            try await operation.run(
+                OperationBody(kind: "drop-replica", collection: shard.collection, shard: shard.shard, from: from))
+        }
+    }
+}
+
+struct ClusterSetReplicationFactorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "set-replication-factor",
+        abstract: "Change how many replicas each shard of a collection has, while it is used.",
+        discussion: """
+            Adds replicas on the nodes with the fewest, in zones of their own where there are any, or drops those that \
+            are missed least. Asked for the present number, it makes the replicas that are missing.
+
+            Example: shoal cluster set-replication-factor --collection words --factor 3 --dry-run
+            """)
+
+    @Option(help: ArgumentHelp("The collection.", valueName: "name"))
+    var collection: String
+
+    @Option(help: ArgumentHelp("Replicas of each shard.", valueName: "number"))
+    var factor: Int
+
+    @OptionGroup var operation: OperationOptions
+
+    func run() async throws {
+        try await Outcome.of {
+            try await operation.run(
+                OperationBody(kind: "set-replication-factor", collection: collection, factor: factor))
         }
     }
 }

@@ -19,12 +19,14 @@ struct ServeCommand: AsyncParsableCommand {
 
             With --config and --node: that node of a cluster, as `shoal up` starts it. Its data is in \
             node-<number> of the data folder, beside the control store that all nodes share; or that is etcd, when \
-            the configuration says so.
+            the configuration says so. A number beyond cluster.nodeCount is a new node that joins the running cluster, \
+            ports counted on; `shoal cluster add` then gives it its share.
 
             Examples:
               shoal serve
               shoal serve --data /var/lib/shoal
               shoal serve --config cluster.yaml --node 2 --data data
+              shoal serve --config cluster.yaml --node 4 --zone b --data data
 
             Exit codes: 0 stopped in order; 1 failure; 2 wrong configuration, a port in use, or a data folder \
             of another node or cluster.
@@ -35,6 +37,9 @@ struct ServeCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("Which node of the configuration.", valueName: "number"))
     var node: UInt32?
+
+    @Option(help: ArgumentHelp("What fails together with this node; default: from cluster.zones.", valueName: "name"))
+    var zone: String?
 
     @Option(help: ArgumentHelp("Data and control store.", valueName: "folder"))
     var data = ClusterPlace.defaultData
@@ -63,9 +68,13 @@ struct ServeCommand: AsyncParsableCommand {
             }
             return NodeID(1)
         }
-        guard (1...configuration.nodeCount).contains(Int(node)) else {
-            throw configuration.error(
-                "cluster.nodeCount", "there are \(configuration.nodeCount) nodes, and --node is \(node)")
+        let numbers = ClusterConfiguration.nodeCounts
+        guard numbers.contains(Int(node)) else {
+            throw StartError("--node \(node) is outside of \(numbers.lowerBound) to \(numbers.upperBound)")
+        }
+        let endpoints = configuration.endpoints(of: NodeID(node))
+        guard endpoints.httpPort <= 65_535, endpoints.rpcPort <= 65_535 else {
+            throw configuration.error("cluster.httpPort", "node \(node) would get a port above 65535")
         }
         return NodeID(node)
     }
@@ -95,7 +104,8 @@ struct ServeCommand: AsyncParsableCommand {
         try configuration.checkPorts(of: endpoints)
         announce(endpoints, in: folder)
         defer { try? FileManager.default.removeItem(atPath: folder.process(of: endpoints.id)) }
-        try await NodeAssembly(configuration: configuration, endpoints: endpoints, folder: folder).run()
+        let zone = zone ?? configuration.zone(of: endpoints.id)
+        try await NodeAssembly(configuration: configuration, endpoints: endpoints, folder: folder, zone: zone).run()
         withExtendedLifetime(lock) {}
     }
 }

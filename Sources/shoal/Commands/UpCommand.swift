@@ -1,4 +1,5 @@
 import ArgumentParser
+import DataModel
 import Glibc
 import Logging
 import ServiceLifecycle
@@ -90,8 +91,9 @@ struct UpCommand: AsyncParsableCommand {
     private func refuseForeignNodes(_ configuration: ClusterConfiguration, _ folder: ClusterFolder) throws {
         for id in folder.nodesWithData {
             guard let running = folder.runningProcess(of: id) else { continue }
-            let endpoints = configuration.nodes.first { $0.id == id }
-            guard let endpoints, running.listens(as: endpoints) else {
+            // One beyond nodeCount has joined by `shoal serve --node`, and is left to whoever started it.
+            let isPossible = ClusterConfiguration.nodeCounts.contains(Int(id.rawValue))
+            guard isPossible, running.listens(as: configuration.endpoints(of: id)) else {
                 throw StartError(
                     "node \(id) of \(folder.root) runs already at \(running.httpURL) (pid \(running.process.pid)), "
                         + "which is not what \(place.config) says; stop it with `shoal down\(place.asTyped)`")

@@ -72,12 +72,26 @@ extension ClusterConfiguration {
             try cluster.integer("writeConsistencyFactor", in: Limits.replicationFactor) ?? writeConsistencyFactor
         httpPort = try cluster.integer("httpPort", in: 1...65_535) ?? httpPort
         rpcPort = try cluster.integer("rpcPort", in: 1...65_535) ?? rpcPort
+        try readBalance(&cluster)
         var sharding = try cluster.section("sharding")
         virtualShards = try sharding.integer("virtualShards", in: Limits.virtualShards) ?? virtualShards
         physicalShards =
             try sharding.integer("physicalShards", in: Limits.physicalShards) ?? min(nodeCount, virtualShards)
         try finish(sharding)
         try finish(cluster)
+    }
+
+    private mutating func readBalance(_ cluster: inout YAMLSection) throws(ConfigurationError) {
+        zones = try cluster.texts("zones") ?? zones
+        for zone in zones where !(1...64).contains(zone.count) {
+            throw cluster.error("zones", "`\(zone)` is not a name of 1 to 64 characters")
+        }
+        if !zones.isEmpty, zones.count < nodeCount {
+            throw cluster.error("zones", "there are \(zones.count) for \(nodeCount) nodes; name one for each")
+        }
+        rebalance = try cluster.choice("rebalance", Rebalance.self) ?? rebalance
+        rebalanceAfter =
+            try cluster.duration("rebalanceAfter", in: .seconds(1)...(.seconds(86_400))) ?? rebalanceAfter
     }
 
     private mutating func readServers(_ root: inout YAMLSection) throws(ConfigurationError) {
@@ -159,6 +173,9 @@ extension ClusterConfiguration {
             try section.duration("unreachableTimeout", in: timeouts) ?? replication.unreachableTimeout
         comparisonInterval =
             try section.duration("compareInterval", in: .seconds(1)...(.seconds(10_000 * 3_600))) ?? comparisonInterval
+        maximumTransferBytesPerSecond =
+            try section.bytes("maxTransferBytesPerSecond", in: 1 << 10...1 << 40) ?? maximumTransferBytesPerSecond
+        transfersPerNode = try section.integer("transfersPerNode", in: 1...64) ?? transfersPerNode
         // Shorter than this a busy machine loses leases of nodes that are well.
         leaseDuration =
             try section.duration("leaseDuration", in: .milliseconds(500)...(.seconds(60))) ?? leaseDuration

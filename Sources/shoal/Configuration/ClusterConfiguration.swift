@@ -6,6 +6,8 @@ package import Shard
 package struct ClusterConfiguration: Sendable {
     package enum LogLevel: String, Sendable, CaseIterable { case trace, debug, info, notice, warning, error, critical }
 
+    package enum Rebalance: String, Sendable, CaseIterable { case manual, automatic }
+
     package enum Control: Sendable, Equatable {
         /// Files in the data folder, which the nodes of one machine share.
         case lmdb
@@ -19,6 +21,11 @@ package struct ClusterConfiguration: Sendable {
     package var replicationFactor = 2
     /// The smallest in-sync set that still takes writes.
     package var writeConsistencyFactor = 1
+    /// What fails together, such as a rack, of nodes 1, 2 and so on; empty when nodes are told from no other.
+    package var zones: [String] = []
+    package var rebalance = Rebalance.manual
+    /// For how long the cluster has to be uneven before it is rebalanced by itself.
+    package var rebalanceAfter = Duration.seconds(120)
     package var virtualShards = 128
     package var physicalShards = 3
     /// The first node's; the next nodes' are `portStride` apart.
@@ -39,6 +46,10 @@ package struct ClusterConfiguration: Sendable {
     package var leaseDuration = Duration.seconds(3)
     /// How often primaries compare their points with those of their backups.
     package var comparisonInterval = Duration.seconds(600)
+    /// The most that a snapshot for another replica sends in a second; nil for no limit.
+    package var maximumTransferBytesPerSecond: Int?
+    /// Replicas that a node sends at a time for operations, and that it receives.
+    package var transfersPerNode = 1
     package var logLevel = LogLevel.info
     package var source = Source(file: "built-in settings", lines: [:])
 
@@ -60,12 +71,20 @@ package struct ClusterConfiguration: Sendable {
 
     package var nodes: [Endpoints] { (1...nodeCount).map { endpoints(of: NodeID(UInt32($0))) } }
 
-    /// - Precondition: `1 <= id <= nodeCount`.
+    /// Also of a node beyond `nodeCount`, which joins a running cluster.
+    ///
+    /// - Precondition: `id` is in `nodeCounts`.
     package func endpoints(of id: NodeID) -> Endpoints {
-        precondition((1...nodeCount).contains(Int(id.rawValue)), "a node of the configuration")
+        precondition(Self.nodeCounts.contains(Int(id.rawValue)), "a node that the configuration can have")
         let offset = (Int(id.rawValue) - 1) * Self.portStride
         return Endpoints(
             id: id, httpHost: httpHost, httpPort: httpPort + offset, rpcHost: rpcHost, rpcPort: rpcPort + offset)
+    }
+
+    /// Nil for a node that the list does not reach.
+    package func zone(of id: NodeID) -> String? {
+        let index = Int(id.rawValue) - 1
+        return zones.indices.contains(index) ? zones[index] : nil
     }
 
     /// An error about `keyPath` that names its line, or the default when the file does not set it.

@@ -42,7 +42,7 @@ import Testing
         let plan = Rebalancer.plan(world.state, loads: loads(world) { _ in Self.gibibyte })
         #expect(plan.moves.isEmpty)
         #expect(plan.loads.map(\.replicas) == [2, 2, 2])
-        #expect(plan.loads.map(\.bytes) == [2, 2, 2].map { $0 * Self.gibibyte })
+        #expect(plan.loads.map(\.load.bytes) == [2, 2, 2].map { $0 * Self.gibibyte })
     }
 
     @Test func aNewNodeGetsItsShareWithTheFewestMoves() throws {

@@ -37,10 +37,10 @@ struct World {
 
     // MARK: - Nodes
 
-    mutating func join(_ node: NodeID, startedAt: Double = 0) {
+    mutating func join(_ node: NodeID, zone: String? = nil, startedAt: Double = 0) {
         put(
             ControlKey.node(node),
-            NodeRecord(id: node, httpAddress: "h:\(node)", rpcHost: "h", rpcPort: Int(node.rawValue)))
+            NodeRecord(id: node, httpAddress: "h:\(node)", rpcHost: "h", rpcPort: Int(node.rawValue), zone: zone))
         rise(node, startedAt: startedAt)
     }
 
@@ -109,6 +109,49 @@ struct World {
             OperationRecord(
                 id: id, kind: .move(collection: shard.collection, shard: shard.number, from: from, to: to),
                 reason: "a test", createdAt: createdAt))
+    }
+
+    mutating func begin(_ id: String, _ kind: OperationRecord.Kind, plan: [PlannedStep]? = nil) {
+        put(
+            ControlKey.operation(id),
+            OperationRecord(id: id, kind: kind, reason: "a test", createdAt: 1_000, plan: plan))
+    }
+
+    mutating func cancel(_ id: String) {
+        if let record = operation(id) { put(ControlKey.operation(id), record.cancelled) }
+    }
+
+    /// What the shards' primaries do: catching up comes to its end, roles are handed over.
+    mutating func replicate() {
+        let live = state.liveNodes
+        for shard in state.allShards.map(\.value) where live.contains(shard.primary) {
+            change(shard.id) { record in
+                for replica in record.replicas where replica.state == .catchingUp && live.contains(replica.node) {
+                    record = (try? record.promoting(replica.node, by: record.primary)) ?? record
+                }
+                if let heir = record.handover { record = (try? record.handingOver(to: heir, by: record.primary)) ?? record }
+            }
+        }
+    }
+
+    /// Runs controller and replication until nothing changes any more.
+    mutating func runToEnd(now: Double = 1_000, options: Controller.Options = .init(), rounds: Int = 500) {
+        for _ in 0..<rounds {
+            let before = revision
+            settle(now: now, options: options)
+            if revision == before, state.allShards.allSatisfy({ shard in
+                shard.value.handover == nil
+                    && shard.value.replicas.allSatisfy { $0.state == .inSync || !state.isLive($0.node) }
+            }) {
+                return
+            }
+            replicate()
+        }
+    }
+
+    /// Of each node, how many replicas it holds.
+    var replicaCounts: [UInt32: Int] {
+        state.allShards.flatMap(\.value.replicas).reduce(into: [:]) { $0[$1.node.rawValue, default: 0] += 1 }
     }
 
     func operation(_ id: String) -> OperationRecord? { state.operations[id]?.value }

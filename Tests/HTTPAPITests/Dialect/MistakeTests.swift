@@ -182,8 +182,30 @@ import Testing
             method: "GET", path: "/collections/c/points/one", body: "",
             error: "id: a point id is an unsigned 64-bit integer or a UUID, not `one`"),
         Mistake(
+            method: "POST", path: "/collections/c/cluster", body: #"{"restart_transfer":{}}"#,
+            error: "restart_transfer: not supported"),
+        Mistake(
             method: "POST", path: "/collections/c/cluster", body: #"{"replicate_shard":{}}"#,
-            error: "replicate_shard: not supported"),
+            error: "replicate_shard.shard_id: the field is missing"),
+        Mistake(
+            method: "POST", path: "/collections/c/cluster", body: #"{"drop_replica":{"shard_id":0}}"#,
+            error: "drop_replica.peer_id: the field is missing"),
+        Mistake(
+            method: "POST", path: "/collections/c/cluster",
+            body: #"{"move_shard":{"shard_id":0,"from_peer_id":1,"to_peer_id":2,"method":"resharding_stream_records"}}"#,
+            error: "move_shard.method: `resharding_stream_records` is not supported"),
+        Mistake(method: "POST", path: "/shoal/operations", body: "{}", error: "kind: the field is missing"),
+        Mistake(
+            method: "POST", path: "/shoal/operations", body: #"{"kind":"rebalance","by":"colour"}"#,
+            error: "by: `colour` is not one of points, bytes, load"),
+        Mistake(
+            method: "POST", path: "/shoal/operations", body: #"{"kind":"set-replication-factor","collection":"c"}"#,
+            error: "factor: the field is missing"),
+        Mistake(
+            method: "POST", path: "/shoal/operations", body: #"{"kind":"drain","node":1,"maxBytesPerSecond":5}"#,
+            error: "maxBytesPerSecond: 5 is outside of 1024...9223372036854775807"),
+        Mistake(
+            method: "DELETE", path: "/cluster/peer/one", body: "", error: "peer: `one` is not a node's id"),
         Mistake(
             method: "POST", path: "/collections/c/cluster", body: #"{"move_shard":{"shard_id":0}}"#,
             error: "move_shard.from_peer_id: the field is missing"),

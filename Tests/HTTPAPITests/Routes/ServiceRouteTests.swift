@@ -73,20 +73,69 @@ import Testing
     @Test func replicasAreMovedAndOperationsCancelled() async throws {
         try await TestServer.run { server in
             try await server.fill()
-            let expected = MoveRequest(collection: "c", shard: ShardNumber(0), from: NodeID(1), to: NodeID(2))
+            let expected = OperationRequest.move(
+                collection: "c", shard: ShardNumber(0), from: NodeID(1), to: NodeID(2))
             let moved = try await server.send(
                 "POST", "/collections/c/cluster",
                 #"{"move_shard":{"shard_id":0,"from_peer_id":1,"to_peer_id":2,"method":"snapshot"}}"#)
             #expect(moved.resultText == "true")
             let ours = try await server.send("POST", "/shoal/move", #"{"collection":"c","shard":0,"from":1,"to":2}"#)
             #expect((ours.result as? [String: Any])?["state"] as? String == "planned")
-            #expect(server.database.state.withLock { $0.moves } == [expected, expected])
+            #expect(server.database.state.withLock { $0.begun } == [expected, expected])
             #expect((try await server.send("GET", "/shoal/operations").result as? [Any])?.count == 2)
             let cancelled = try await server.send("DELETE", "/shoal/operations/op-1")
             #expect((cancelled.result as? [String: Any])?["state"] as? String == "cancelled")
             #expect(try await server.send("DELETE", "/shoal/operations/op-9").status == 404)
-            #expect(try await server.send("GET", "/shoal/rebalance").resultText == #"{"loads":[],"steps":[]}"#)
-            #expect(try await server.send("POST", "/shoal/rebalance").resultText == "[]")
+        }
+    }
+
+    @Test func operationsOfEveryKindAreBegunOrOnlyPlanned() async throws {
+        let (shard, one, two) = (ShardNumber(3), NodeID(1), NodeID(2))
+        let kinds: [(String, OperationRequest)] = [
+            (#""kind":"replicate","collection":"c","shard":3,"to":2"#, .replicate(collection: "c", shard: shard, to: two)),
+            (#""kind":"drop-replica","collection":"c","shard":3,"from":1"#,
+                .dropReplica(collection: "c", shard: shard, from: one)),
+            (#""kind":"set-replication-factor","collection":"c","factor":3"#,
+                .setReplicationFactor(collection: "c", factor: 3)),
+            (#""kind":"drain","node":1,"maxBytesPerSecond":4096"#, .drain(one)), (#""kind":"remove","node":2"#, .remove(two)),
+            (#""kind":"rebalance""#, .rebalance(by: nil)), (#""kind":"rebalance","by":"load""#, .rebalance(by: .load)),
+        ]
+        try await TestServer.run { server in
+            for (body, expected) in kinds {
+                let planned = try await server.send("POST", "/shoal/operations", "{\(body),\"dryRun\":true}")
+                #expect(planned.resultText == #"{"loads":[],"steps":[]}"#)
+                #expect(server.database.state.withLock { $0.begun }.isEmpty)
+                #expect(try await server.send("POST", "/shoal/operations", "{\(body)}").status == 200)
+                #expect(server.database.state.withLock { state in
+                    defer { state.begun = [] }
+                    return state.begun
+                } == [expected])
+            }
+            #expect(try await server.send("DELETE", "/shoal/draining/2").resultText == "true")
+            #expect(server.database.state.withLock { $0.undrained } == [two])
+        }
+    }
+
+    @Test func theDialectReplicatesDropsAndAborts() async throws {
+        try await TestServer.run { server in
+            try await server.fill()
+            let path = "/collections/c/cluster"
+            let transfer = #"{"shard_id":0,"from_peer_id":1,"to_peer_id":2}"#
+            #expect(try await server.send("POST", path, #"{"replicate_shard":\#(transfer)}"#).resultText == "true")
+            let transfers = (try await server.send("GET", path).result as? [String: Any])?["shard_transfers"]
+            #expect((transfers as? [[String: Any]])?.first?["sync"] as? Bool == true)
+            #expect(try await server.send("POST", path, #"{"abort_transfer":\#(transfer)}"#).resultText == "true")
+            let wrong = try await server.send(
+                "POST", path, #"{"abort_transfer":{"shard_id":1,"from_peer_id":1,"to_peer_id":2}}"#)
+            #expect((wrong.status, wrong.error.contains("not being transferred")) == (400, true))
+            #expect(
+                try await server.send("POST", path, #"{"drop_replica":{"shard_id":0,"peer_id":1}}"#).resultText == "true")
+            #expect(server.database.state.withLock { $0.begun }.last
+                == .dropReplica(collection: "c", shard: ShardNumber(0), from: NodeID(1)))
+            // Nodes 1 and 2 hold a replica each.
+            #expect(try await server.send("DELETE", "/cluster/peer/1").error.contains("drain it first"))
+            #expect(try await server.send("DELETE", "/cluster/peer/1?force=true").resultText == "true")
+            #expect(server.database.state.withLock { $0.begun }.last == .remove(NodeID(1)))
         }
     }
 }

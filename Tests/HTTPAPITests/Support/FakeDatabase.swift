@@ -17,7 +17,8 @@ final class FakeDatabase: Database {
         var notReady: String?
         /// No payload index is built in time.
         var isIndexingSlow = false
-        var moves: [MoveRequest] = []
+        var begun: [OperationRequest] = []
+        var undrained: [NodeID] = []
         var lastScrollReplica: NodeID?
         var lastQueries: [Query] = []
         /// Of the last scroll, count or delete. Nothing is filtered.
@@ -236,11 +237,21 @@ final class FakeDatabase: Database {
 
     // MARK: Cluster
 
-    static func operation(_ request: MoveRequest, state: OperationStatus.State) -> OperationStatus {
-        OperationStatus(
-            id: "op-1", kind: "move", subject: "a replica", collection: request.collection, shard: request.shard,
-            from: request.from, to: request.to, state: state, detail: "copying", reason: "asked for",
-            bytesDone: 1, bytesTotal: 2, createdAt: 0)
+    static func operation(_ request: OperationRequest, state: OperationStatus.State) -> OperationStatus {
+        var status = OperationStatus(
+            id: "op-1", kind: "other", subject: "", state: state, detail: "copying", reason: "asked for", bytesDone: 1,
+            bytesTotal: 2, createdAt: 0)
+        switch request {
+        case .move(let collection, let shard, let from, let to):
+            status.kind = "move"
+            (status.collection, status.shard, status.from, status.to) = (collection, shard, from, to)
+        case .replicate(let collection, let shard, let to):
+            status.kind = "replicate"
+            (status.collection, status.shard, status.to) = (collection, shard, to)
+        case .remove: status.state = .done
+        default: break
+        }
+        return status
     }
 
     func clusterStatus(deadline: Deadline) async throws(DatabaseError) -> ClusterStatus {
@@ -253,7 +264,7 @@ final class FakeDatabase: Database {
                         rpcAddress: "127.0.0.1:\(6335 + 10 * ($0 - 1))", alive: true, isController: $0 == 2,
                         replicas: 1, primaries: 1)
                 },
-                collections: [], operations: state.moves.map { Self.operation($0, state: .running) })
+                collections: [], operations: state.begun.map { Self.operation($0, state: .running) })
         }
     }
 
@@ -276,21 +287,25 @@ final class FakeDatabase: Database {
         }
     }
 
-    func move(_ request: MoveRequest, deadline: Deadline) async throws(DatabaseError) -> OperationStatus {
+    func plan(_ request: OperationRequest, deadline: Deadline) async throws(DatabaseError) -> OperationPlan {
+        OperationPlan(loads: [], steps: [])
+    }
+
+    func begin(
+        _ request: OperationRequest, maxBytesPerSecond: UInt64?, deadline: Deadline
+    ) async throws(DatabaseError) -> OperationStatus {
         try with { (state) throws(DatabaseError) in
-            state.moves.append(request)
+            state.begun.append(request)
             return Self.operation(request, state: .planned)
         }
     }
 
-    func rebalancePlan(deadline: Deadline) async throws(DatabaseError) -> RebalancePlan {
-        RebalancePlan(loads: [], steps: [])
+    func undrain(_ node: NodeID) async throws(DatabaseError) {
+        try with { (state) throws(DatabaseError) in state.undrained.append(node) }
     }
 
-    func rebalance(deadline: Deadline) async throws(DatabaseError) -> [OperationStatus] { [] }
-
     func operations() async throws(DatabaseError) -> [OperationStatus] {
-        try with { (state) throws(DatabaseError) in state.moves.map { Self.operation($0, state: .running) } }
+        try with { (state) throws(DatabaseError) in state.begun.map { Self.operation($0, state: .running) } }
     }
 
     func maintain(
@@ -305,7 +320,7 @@ final class FakeDatabase: Database {
 
     func cancelOperation(_ id: String) async throws(DatabaseError) -> OperationStatus {
         try with { (state) throws(DatabaseError) in
-            guard id == "op-1", let request = state.moves.first else { throw .operationNotFound(id) }
+            guard id == "op-1", let request = state.begun.first else { throw .operationNotFound(id) }
             return Self.operation(request, state: .cancelled)
         }
     }

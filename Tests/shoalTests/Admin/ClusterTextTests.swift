@@ -4,8 +4,6 @@ import Testing
 import shoal
 
 @Suite struct ClusterTextTests {
-    private let move = MoveRequest(collection: "words", shard: ShardNumber(0), from: NodeID(1), to: NodeID(3))
-
     @Test func shardsAreOneBlockOfReplicasEach() {
         let shard = ShardTable.Shard(
             number: ShardNumber(0), virtualShards: [.init(lower: 0, upper: 42), .init(lower: 50, upper: 50)],
@@ -28,13 +26,21 @@ import shoal
     }
 
     @Test func aPlanGivesTheReasonOfEachMove() {
-        let plan = RebalancePlan(
-            loads: [.init(node: NodeID(1), replicas: 2, points: 10, bytes: 1_024)],
-            steps: [.init(move: move, bytes: 2_048, reason: "node 1 has 2 more replicas than node 3")])
+        let plan = OperationPlan(
+            loads: [.init(node: NodeID(1), zone: "a", replicas: 2, points: 10, bytes: 1_024)],
+            steps: [
+                .init(
+                    kind: "move", collection: "words", shard: ShardNumber(0), from: NodeID(1), to: NodeID(3),
+                    bytes: 2_048, reason: "node 1 has 2 more replicas than node 3"),
+                .init(
+                    kind: "drop-replica", collection: "words", shard: ShardNumber(1), from: NodeID(2), bytes: 0,
+                    reason: "node 2 is down"),
+            ])
         let text = ClusterText.plan(plan)
-        #expect(text.contains("words/0 node 1 -> 3"))
+        #expect(text.contains("move words/0 node 1 -> 3"))
         #expect(text.contains("node 1 has 2 more replicas than node 3"))
-        #expect(ClusterText.plan(RebalancePlan(loads: [], steps: [])).contains("nothing to move"))
+        #expect(text.contains("drop-replica words/1 on node 2"))
+        #expect(ClusterText.plan(OperationPlan(loads: [], steps: [])).contains("nothing to move"))
     }
 
     @Test func aClusterWithoutCollectionsSaysSo() {

@@ -45,7 +45,7 @@ import shoal
         let configuration = try ClusterConfiguration(
             yaml: """
                 cluster: {name: words-2, nodeCount: 4, replicationFactor: 3, writeConsistencyFactor: 2,
-                          httpPort: 7001, rpcPort: 7002,
+                          httpPort: 7001, rpcPort: 7002, zones: [a, b, a, b, c], rebalance: automatic, rebalanceAfter: 5m,
                           sharding: {virtualShards: 256, physicalShards: 8}}
                 http: {host: 0.0.0.0}
                 rpc: {host: "::1"}
@@ -54,7 +54,7 @@ import shoal
                 search: {threads: 3}
                 indexing: {threads: 2}
                 replication: {timeout: 20s, refusalTimeout: 4s, unreachableTimeout: 500ms, leaseDuration: 6s,
-                              compareInterval: 5m}
+                              compareInterval: 5m, transfersPerNode: 2, maxTransferBytesPerSecond: 10MiB}
                 log: {level: debug}
                 """, file: "c")
         let expected = [
@@ -67,9 +67,14 @@ import shoal
             "storage.retainedLog": "2MiB", "storage.maxPinnedLog": "3MiB", "search.threads": "3", "indexing.threads": "2",
             "replication.timeout": "20s", "replication.refusalTimeout": "4s",
             "replication.unreachableTimeout": "500ms", "replication.leaseDuration": "6s",
-            "replication.compareInterval": "5m", "log.level": "debug",
+            "replication.compareInterval": "5m", "log.level": "debug", "cluster.zones": "a b a b c",
+            "cluster.rebalance": "automatic", "cluster.rebalanceAfter": "5m", "replication.transfersPerNode": "2",
+            "replication.maxTransferBytesPerSecond": "10MiB",
         ]
         #expect(values(of: configuration) == expected)
+        // Of nodes that join, too.
+        #expect([1, 4, 5, 6].map { configuration.zone(of: NodeID($0)) } == ["a", "b", "c", nil])
+        #expect(configuration.endpoints(of: NodeID(5)).httpPort == 7_041)
         // Who listens everywhere is reached through loopback by its peers on this machine.
         #expect(configuration.nodes[0].httpURL == "http://127.0.0.1:7001")
         #expect(configuration.nodes[0].rpcAddress == "[::1]:7002")
@@ -164,6 +169,12 @@ import shoal
             "replication.leaseDuration": Quantities.text(configuration.leaseDuration),
             "replication.compareInterval": Quantities.text(configuration.comparisonInterval),
             "log.level": configuration.logLevel.rawValue,
+            "cluster.zones": configuration.zones.isEmpty ? "nil" : configuration.zones.joined(separator: " "),
+            "cluster.rebalance": configuration.rebalance.rawValue,
+            "cluster.rebalanceAfter": Quantities.text(configuration.rebalanceAfter),
+            "replication.transfersPerNode": "\(configuration.transfersPerNode)",
+            "replication.maxTransferBytesPerSecond":
+                configuration.maximumTransferBytesPerSecond.map { Quantities.text(bytes: $0) } ?? "nil",
         ]
     }
 }

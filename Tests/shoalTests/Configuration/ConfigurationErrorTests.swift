@@ -28,6 +28,9 @@ import shoal
         Mistake("cluster:\n  nodeCount: 0", 2, "cluster.nodeCount", "outside of 1 to 64"),
         Mistake("cluster:\n  nodeCount: [1, 2]", 2, "cluster.nodeCount", "expected one value"),
         Mistake("cluster:\n  nodeCount:", 2, "cluster.nodeCount", "has no value"),
+        Mistake("cluster:\n  zones: [a, b]", 2, "cluster.zones", "there are 2 for 3 nodes"),
+        Mistake("cluster:\n  rebalance: always", 2, "cluster.rebalance", "manual, automatic"),
+        Mistake("replication:\n  transfersPerNode: 0", 2, "replication.transfersPerNode", "outside of 1 to 64"),
         Mistake("cluster: 3", 1, "cluster", "expected settings"),
         Mistake("- a\n- b", 1, "", "expected settings"),
         Mistake(

@@ -33,6 +33,7 @@ extension Controller {
         if shard.value.replica(on: target) != nil {
             return fail(operation, "node \(target) has a replica of the shard already")
         }
+        if state.isDraining(target) { return fail(operation, "node \(target) is being drained") }
         if !state.isLive(target) { return wait(for: target, operation) }
         if let obstacle = slots.obstacle(to: shard.value, target: target) { return noteObstacle(operation, obstacle) }
         slots.take(shard.value, target: target)

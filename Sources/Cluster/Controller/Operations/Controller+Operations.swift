@@ -11,6 +11,9 @@ extension Controller {
             switch operation.value.kind {
             case .move(_, _, let from, let to):
                 advanceMove(operation, from: from, to: to, &slots)
+            case .replicate(_, _, let to): advanceReplicate(operation, to: to, &slots)
+            case .dropReplica(_, _, let from): advanceDropReplica(operation, from: from, &slots)
+            case .setReplicationFactor, .drain, .remove, .rebalance: advancePlan(operation)
             }
         }
     }

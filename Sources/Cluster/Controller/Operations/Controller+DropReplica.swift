@@ -1,0 +1,33 @@
+import DataModel
+
+/// A replica is taken away, after its node has passed the primary's role on. The last one that is in sync and alive stays.
+extension Controller {
+    mutating func advanceDropReplica(
+        _ operation: Stored<OperationRecord>, from node: NodeID, _ slots: inout TransferSlots
+    ) {
+        guard let id = operation.value.kind.shard else { return }
+        switch operation.value.state {
+        case .planned:
+            guard let shard = existingShard(id, of: operation) else { return }
+            if shard.value.replica(on: node) == nil {
+                return fail(operation, "node \(node) has no replica of the shard")
+            }
+            if let obstacle = slots.obstacle(to: shard.value) { return noteObstacle(operation, obstacle) }
+            slots.take(shard.value)
+            let detail = "node \(node) gives its replica up"
+            change(operation, to: .running, detail: detail, summary: "begins: \(detail)")
+        case .running:
+            guard let shard = existingShard(id, of: operation) else { return }
+            let dropped = "node \(node) has given its replica up"
+            guard shard.value.replica(on: node) != nil else { return finish(operation, as: .done, dropped) }
+            let heirs = shard.value.inSync.filter { $0 != node && state.isLive($0) }
+            giveReplicaUp(
+                operation, shard, on: node, to: heirs.first { !state.isDraining($0) } ?? heirs.first, becomes: .done,
+                detail: dropped)
+        case .cancelling:
+            finish(operation, as: .cancelled, "cancelled")
+        case .done, .failed, .cancelled:
+            return
+        }
+    }
+}
