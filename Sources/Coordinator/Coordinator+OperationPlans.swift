@@ -106,7 +106,9 @@ extension Coordinator {
     ) throws(DatabaseError) {
         guard state.nodes[node] != nil else { throw .invalid(reason: "to: the cluster has no node \(node)") }
         guard state.isLive(node) else { throw .invalid(reason: "to: node \(node) is down") }
-        guard !state.isDraining(node) else { throw .invalid(reason: "to: node \(node) is drained, or is being drained") }
+        guard !state.isDraining(node) else {
+            throw .invalid(reason: "to: node \(node) is drained, or is being drained")
+        }
         guard shard.replica(on: node) == nil else {
             throw .invalid(reason: "to: node \(node) has a replica of shard \(shard.id.number) already")
         }
@@ -155,7 +157,8 @@ extension Coordinator {
         let accepting = state.acceptingNodes.count
         guard factor <= accepting else {
             throw .invalid(
-                reason: "factor: \(factor) replicas of a shard need as many nodes that take replicas, there are \(accepting)")
+                reason: "factor: \(factor) replicas of a shard need as many nodes that take replicas, there are "
+                    + "\(accepting)")
         }
         guard collection.config.writeConsistencyFactor <= factor else {
             throw .invalid(
@@ -165,7 +168,9 @@ extension Coordinator {
         let open = state.openOperations.first { operation in
             if case .setReplicationFactor(collection.id, _, _) = operation.value.kind { true } else { false }
         }
-        if let open { throw .invalid(reason: "collection: operation \(open.value.id) is not over yet: cancel it first") }
+        if let open {
+            throw .invalid(reason: "collection: operation \(open.value.id) is not over yet: cancel it first")
+        }
         let plan = ReplicaPlanner.replicating(
             collection.id, factor: factor, in: state, loads: await loads(in: state, deadline: deadline))
         if !plan.obstacles.isEmpty { throw .invalid(reason: "factor: \(Self.list(plan.obstacles))") }

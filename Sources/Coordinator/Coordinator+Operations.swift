@@ -37,7 +37,9 @@ extension Coordinator {
     package func undrain(_ node: NodeID) async throws(DatabaseError) {
         while true {
             let state = try await freshState()
-            let open = state.openOperations.first { $0.value.kind == .drain(node: node) || $0.value.kind == .remove(node: node) }
+            let open = state.openOperations.first {
+                $0.value.kind == .drain(node: node) || $0.value.kind == .remove(node: node)
+            }
             if let open {
                 if case .remove = open.value.kind {
                     throw .invalid(reason: "node: operation \(open.value.id) removes node \(node): cancel it")

@@ -115,7 +115,8 @@ package struct OperationPlan: Sendable, Codable, Equatable {
         package var searchMicroseconds: UInt64
 
         package init(
-            node: NodeID, zone: String? = nil, replicas: Int, points: UInt64, bytes: UInt64, searchMicroseconds: UInt64 = 0
+            node: NodeID, zone: String? = nil, replicas: Int, points: UInt64, bytes: UInt64,
+            searchMicroseconds: UInt64 = 0
         ) {
             self.node = node
             self.zone = zone

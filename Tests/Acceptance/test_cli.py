@@ -214,7 +214,8 @@ def test_a_port_in_use_is_an_error_that_names_key_and_line(tmp_path, which):
 
 def test_help_and_version_answer():
     assert shoal("--version").returncode == 0
-    for command in ([], ["up"], ["down"], ["status"], ["serve"], ["cluster"], ["cluster", "move"], ["cluster", "rebalance"]):
+    kinds = ("move", "replicate", "drop-replica", "set-replication-factor", "add", "drain", "undrain", "remove", "rebalance")
+    for command in ([], ["up"], ["down"], ["status"], ["serve"], ["cluster"], *(["cluster", kind] for kind in kinds)):
         done = shoal(*command, "--help")
         assert done.returncode == 0 and "USAGE" in done.stdout.upper()
 

@@ -71,7 +71,9 @@ import Testing
         let plan = try await fixture.coordinator.plan(.rebalance(by: nil), deadline: .soon)
         #expect(plan.steps.count == 3)
         #expect(plan.loads.map(\.node.rawValue) == [1, 2, 3, 4])
-        #expect(plan.steps.allSatisfy { $0.kind == "move" && $0.to == NodeID(4) && $0.bytes == 4_096 && !$0.reason.isEmpty })
+        #expect(
+            plan.steps.allSatisfy { $0.kind == "move" && $0.to == NodeID(4) && $0.bytes == 4_096 && !$0.reason.isEmpty }
+        )
         let begun = try await fixture.coordinator.begin(
             .rebalance(by: nil), maxBytesPerSecond: 5_000, deadline: .soon)
         #expect((begun.kind, begun.state, begun.stepsTotal) == ("rebalance", .planned, 3))
@@ -97,7 +99,8 @@ import Testing
         try await fixture.create(shards: 4, copies: 2)
         let state = try await fixture.cache.refreshIfStale()
         #expect(state.allShards.allSatisfy { $0.value.replica(on: three) == nil })
-        #expect(try await fixture.coordinator.clusterStatus(deadline: .soon).nodes.map(\.draining) == [false, false, true])
+        #expect(
+            try await fixture.coordinator.clusterStatus(deadline: .soon).nodes.map(\.draining) == [false, false, true])
         // One that runs is cancelled, one that is over is taken back.
         try await fixture.coordinator.undrain(three)
         let cancelled = try #require(try await fixture.cache.refreshIfStale().operations[drain.id]?.value)

@@ -202,6 +202,36 @@ def move_replicas(stage):
     stage.wait(1, 3)
 
 
+def drain_a_node(stage):
+    """All replicas leave a node, perhaps under a kill of any, and it may take some again."""
+    machines = stage.machines
+    leaving = stage.dice.choice(machines.nodes)
+    stage.say("a drain of", [leaving])
+    try:
+        body = {"kind": "drain", "node": leaving.number}
+        answer = stage.dice.choice(machines.nodes).client(timeout=30).post("/shoal/operations", body)
+        # With a copy on each node there is no place to go to.
+        stage.log(f"  it is {'under way' if answer.status == 200 else f'refused: {answer.text[:200]!r}'}")
+    except ConnectionBroken as error:
+        stage.log(f"  it could not be asked for: {error}")
+    stage.wait(0, 2)
+    if stage.dice.random() < 0.7:
+        nodes = stage.nodes()
+        stage.say("kill -9", nodes)
+        nodes[0].kill()
+        stage.wait(0.1, 2)
+        nodes[0].start()
+    stage.wait(0, 4)
+    # Whether it is over or not; asked again until some node has heard it.
+    for node in [*machines.nodes, *machines.nodes]:
+        try:
+            if node.client(timeout=30).delete(f"/shoal/draining/{leaving.number}").status in (200, 400):
+                return
+        except ConnectionBroken:
+            pass
+        stage.wait(1, 2)
+
+
 def kill_etcd(stage):
     machines = stage.machines
     members = stage.dice.choice([
@@ -246,7 +276,8 @@ def terminate(stage):
 
 ANYWHERE = [
     kill_and_restart, leave_dead, kill_one_after_the_other, hang_shortly, hang_long, hang_again_and_again, isolate,
-    cut_one_way, lose_packets, slow_link, fill_disk, jump_clock, lose_data, restore_old_data, move_replicas, terminate,
+    cut_one_way, lose_packets, slow_link, fill_disk, jump_clock, lose_data, restore_old_data, move_replicas, drain_a_node,
+    terminate,
 ]  # fmt: skip
 ON_ETCD = [cut_from_etcd, kill_etcd, hang_etcd, split_etcd]
 # They take away data that is on one node more, and nothing else may go wrong beside them.

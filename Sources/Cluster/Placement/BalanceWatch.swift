@@ -1,5 +1,5 @@
-/// Decides when an uneven cluster is rebalanced by itself: when it was uneven for some time without a break, and nothing
-/// else went on. Pure; told the time.
+/// Decides when an uneven cluster is rebalanced by itself: when it was uneven for some time without a break, and
+/// nothing else went on. Pure; told the time.
 package struct BalanceWatch: Sendable {
     private let patience: Duration
     private var unevenSince: Duration?
@@ -29,6 +29,8 @@ package struct BalanceWatch: Sendable {
     /// Whether a rebalance would disturb nothing: no operation is open, and every replica is in sync.
     package static func isQuiet(_ state: ClusterState) -> Bool {
         state.openOperations.isEmpty && state.collections.values.allSatisfy { $0.value.state == .ready }
-            && state.allShards.allSatisfy { $0.value.inSync.count == $0.value.replicas.count && $0.value.handover == nil }
+            && state.allShards.allSatisfy {
+                $0.value.inSync.count == $0.value.replicas.count && $0.value.handover == nil
+            }
     }
 }

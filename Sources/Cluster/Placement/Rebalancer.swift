@@ -25,10 +25,10 @@ package struct MovePlan: Sendable, Equatable {
 
 /// Plans moves that make the live nodes even, moving as little as it can. Pure and deterministic.
 ///
-/// First replicas of a shard that share a zone are parted, where a node in a zone without one is there. Then the numbers
-/// of replicas: as many moves as there are replicas too many somewhere, each a replica of the size that takes both nodes
-/// nearest to the mean. Then the bytes, by single moves or exchanges that keep the numbers. No move brings two replicas of
-/// a shard into one zone.
+/// First replicas of a shard that share a zone are parted, where a node in a zone without one is there. Then the
+/// numbers of replicas: as many moves as there are replicas too many somewhere, each a replica of the size that takes
+/// both nodes nearest to the mean. Then the bytes, by single moves or exchanges that keep the numbers. No move brings
+/// two replicas of a shard into one zone.
 ///
 /// With a measure, its sums are evened out in place of numbers and bytes, and numbers may become uneven.
 package struct Rebalancer {
@@ -244,6 +244,7 @@ package struct Rebalancer {
         model.move(shard, from: from, to: to)
         moves.append(
             PlannedMove(
-                collection: moved.collection, shard: moved.id, from: id(from), to: id(to), bytes: bytes, reason: reason))
+                collection: moved.collection, shard: moved.id, from: id(from), to: id(to), bytes: bytes, reason: reason)
+        )
     }
 }

@@ -1,4 +1,4 @@
-package import DataModel
+import DataModel
 
 /// What a replica weighs.
 package struct ReplicaLoad: Sendable, Equatable {
@@ -36,7 +36,8 @@ package struct ReplicaLoad: Sendable, Equatable {
 }
 
 extension BalanceMeasure {
-    /// Nodes that differ by less than this, or by a fifth of the mean, are even enough: moving costs more than it brings.
+    /// Nodes that differ by less than this, or by a fifth of the mean, are even enough: moving costs more than it
+    /// brings.
     var tolerated: UInt64 {
         switch self {
         case .points: 10_000

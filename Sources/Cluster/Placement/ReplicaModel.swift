@@ -42,7 +42,8 @@ struct ReplicaModel {
     private(set) var shardIndices: [ShardID: Int] = [:]
     let nodeIndices: [NodeID: Int]
 
-    /// - Parameter loads: what is known of each replica; one that is not known counts like the largest one of its shard.
+    /// - Parameter loads: what is known of each replica; one that is not known counts like the largest one of its
+    ///   shard.
     init(_ state: ClusterState, loads: [ShardID: [NodeID: ReplicaLoad]]) {
         nodes = state.liveNodes.union(state.nodes.keys).sorted().map { id in
             Node(id: id, zone: state.nodes[id]?.value.zone, isLive: state.isLive(id), accepts: state.accepts(id))
@@ -67,7 +68,9 @@ struct ReplicaModel {
         // Where each replica will be, and which one it is now.
         var places: [(node: NodeID, load: ReplicaLoad)] = record.replicas.map { ($0.node, loads[$0.node] ?? largest) }
         for kind in open {
-            if let target = kind.target, !places.contains(where: { $0.node == target }) { places.append((target, largest)) }
+            if let target = kind.target, !places.contains(where: { $0.node == target }) {
+                places.append((target, largest))
+            }
             if let source = kind.source { places.removeAll { $0.node == source } }
         }
         let index = shards.count
@@ -94,8 +97,8 @@ struct ReplicaModel {
         return shards[shard].places.contains { $0 != leaving && $0 != node && nodes[$0].zone == zone }
     }
 
-    /// The node that should get another replica of the shard: in a zone of its own, if there is one; then the one with the
-    /// fewest replicas, then bytes. Nil when every node that takes replicas has one.
+    /// The node that should get another replica of the shard: in a zone of its own, if there is one; then the one with
+    /// the fewest replicas, then bytes. Nil when every node that takes replicas has one.
     func target(for shard: Int, leaving: Int?) -> Int? {
         nodes.indices.filter { nodes[$0].accepts && !holds($0, shard) }.min {
             (sharesZone(shard, on: $0, leaving: leaving) ? 1 : 0, nodes[$0].count, nodes[$0].load.bytes, $0)
@@ -108,9 +111,9 @@ struct ReplicaModel {
         let count = "with \(nodes[node].count) replicas"
         guard let zone = nodes[node].zone else { return "node \(nodes[node].id), \(count), has the fewest" }
         return sharesZone(shard, on: node, leaving: leaving)
-            ? "node \(nodes[node].id), \(count), has the fewest; no node is free in a zone without a replica of the shard"
-            : "node \(nodes[node].id), \(count), has the fewest of those in zones without another replica of the shard, "
-                + "in zone \(zone)"
+            ? "node \(nodes[node].id), \(count), has the fewest; none is free in a zone without a replica of the shard"
+            : "node \(nodes[node].id), \(count), has the fewest of those in zones without another replica of the "
+                + "shard, in zone \(zone)"
     }
 
     // MARK: - Changing it

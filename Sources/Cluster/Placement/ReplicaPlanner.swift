@@ -20,6 +20,7 @@ package enum ReplicaPlanner {
     ) -> Outcome {
         var model = ReplicaModel(state, loads: loads)
         var outcome = Outcome()
+        var moves: [Move] = []
         let busy = Set(state.openOperations.compactMap(\.value.kind.shard))
         guard let leaving = model.nodeIndices[node] else { return outcome }
         for record in state.allShards.map(\.value) where record.replica(on: node) != nil {
@@ -37,17 +38,47 @@ package enum ReplicaPlanner {
             } else if !state.isLive(node), !record.inSync.contains(where: { $0 != node }) {
                 outcome.obstacles.append("node \(node) is down and has the only replica of \(name) that is in sync")
             } else if let target = self.target(for: shard, leaving: leaving, node, in: model) {
-                let kind = OperationRecord.Kind.move(
-                    collection: record.id.collection, shard: record.id.number, from: node, to: model.nodes[target].id)
-                let reason = "node \(node) gives it up; \(model.reason(for: target, shard, leaving: leaving))"
-                outcome.steps.append(
-                    PlannedStep(kind: kind, reason: reason, bytes: model.shards[shard].largest.bytes))
+                moves.append(Move(shard: shard, to: target, reason: model.reason(for: target, shard, leaving: leaving)))
                 model.move(shard, from: leaving, to: target)
             } else {
                 outcome.obstacles.append("no other node can take node \(node)'s replica of \(name)")
             }
         }
+        spread(&moves, &model)
+        outcome.steps += moves.map { move in
+            let shard = model.shards[move.shard]
+            let kind = OperationRecord.Kind.move(
+                collection: shard.id.collection, shard: shard.id.number, from: node, to: model.nodes[move.to].id)
+            return PlannedStep(
+                kind: kind, reason: "node \(node) gives it up; \(move.reason)", bytes: shard.largest.bytes)
+        }
         return outcome
+    }
+
+    private struct Move {
+        let shard: Int
+        var to: Int
+        var reason: String
+    }
+
+    /// Takes moves elsewhere whose targets were the best when they were chosen, and have become fuller than others since.
+    private static func spread(_ moves: inout [Move], _ model: inout ReplicaModel) {
+        var hasChanged = true
+        while hasChanged {
+            hasChanged = false
+            for index in moves.indices {
+                let (shard, from) = (moves[index].shard, moves[index].to)
+                guard let better = model.target(for: shard, leaving: from),
+                    model.nodes[better].count <= model.nodes[from].count - 2,
+                    !model.sharesZone(shard, on: better, leaving: from)
+                        || model.sharesZone(shard, on: from, leaving: nil)
+                else { continue }
+                moves[index].reason = model.reason(for: better, shard, leaving: from)
+                moves[index].to = better
+                model.move(shard, from: from, to: better)
+                hasChanged = true
+            }
+        }
     }
 
     private static func target(for shard: Int, leaving: Int, _ node: NodeID, in model: ReplicaModel) -> Int? {
@@ -92,7 +123,9 @@ package enum ReplicaPlanner {
                         bytes: model.shards[shard].largest.bytes))
                 model.add(shard, on: target)
             }
-            while model.shards[shard].places.count > factor, let (node, reason) = superfluous(record, shard, model, state) {
+            while model.shards[shard].places.count > factor,
+                let (node, reason) = superfluous(record, shard, model, state)
+            {
                 let kind = OperationRecord.Kind.dropReplica(
                     collection: collection, shard: record.id.number, from: model.nodes[node].id)
                 outcome.steps.append(PlannedStep(kind: kind, reason: reason, bytes: 0))
@@ -102,8 +135,8 @@ package enum ReplicaPlanner {
         return outcome
     }
 
-    /// The replica that is missed least: first one that cannot answer, then one that shares its zone, then one on a full
-    /// node, and the primary last.
+    /// The replica that is missed least: first one that cannot answer, then one that shares its zone, then one on a
+    /// full node, and the primary last.
     private static func superfluous(
         _ record: ShardRecord, _ shard: Int, _ model: ReplicaModel, _ state: ClusterState
     ) -> (node: Int, reason: String)? {

@@ -55,8 +55,8 @@ package struct NodeRecord: ControlRecord {
     package var httpAddress: String
     package var rpcHost: String
     package var rpcPort: Int
-    /// What fails together with this node, such as a rack: replicas of a shard are kept in different ones. Nil for a node
-    /// that is told from no other.
+    /// What fails together with this node, such as a rack: replicas of a shard are kept in different ones. Nil for a
+    /// node that is told from no other.
     package var zone: String?
     /// The incarnation that the node's data folder says it was last used by: one that says another is an older copy.
     /// Nil before it was first known.

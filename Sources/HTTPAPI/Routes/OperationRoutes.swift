@@ -19,7 +19,9 @@ struct OperationRoutes: Sendable {
 
     /// Begins the operation that the body names; with `"dryRun": true` answers with its plan alone.
     @Sendable private func begin(_ request: Request, _ context: APIContext) async throws -> Response {
-        let wanted = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.wantedOperation() }
+        let wanted = try await api.bodies.json(of: request) { (root) throws(DialectError) in
+            try root.wantedOperation()
+        }
         let deadline = try api.deadline(request, standard: API.writeTimeout)
         if wanted.isDryRun {
             return try Envelope.ok(

@@ -39,14 +39,55 @@ extension PrimaryShell {
 
     private func send(to node: NodeID, after position: LogPosition) async {
         do throws(ShardError) {
-            guard let records = try shard.logRecords(after: position.sequence, maxBytes: Self.batchBytes) else {
+            var pace = TransferPace(bytesPerSecond: transferLimit(for: node))
+            let began = ContinuousClock.now
+            let batchBytes = pace.chunkBytes(atMost: Self.batchBytes)
+            guard let records = try shard.logRecords(after: position.sequence, maxBytes: batchBytes) else {
                 return feed(.logTrimmed(node))
             }
             let state = try await environment.backup(id, node).replicate(
                 records, after: position, context: context(timeout: environment.options.replicationTimeout))
+            if pace.bytesPerSecond != nil {
+                let bytes = Self.bytes(of: records)
+                // One that is nearly there is not held up: writes may wait for it.
+                if bytes >= batchBytes / 2 { await pause(pace.pause(after: bytes, elapsed: .now - began)) }
+            }
             feed(.backupAcked(node, state))
         } catch {
             feed(.backupFailed(node, BackupFailure(error)))
+        }
+    }
+
+    // MARK: - Limits
+
+    /// A pause looks so often whether it is still wanted.
+    private static let longestPause: Duration = .seconds(1)
+
+    /// What a replica that is not in sync may be sent in a second; nil for no limit.
+    func transferLimit(for node: NodeID) -> UInt64? {
+        guard record.replica(on: node)?.state == .catchingUp else { return nil }
+        return operation(serving: node)?.maxBytesPerSecond ?? environment.maximumTransferBytesPerSecond
+    }
+
+    /// The operation that gives the node its replica, if one does.
+    func operation(serving node: NodeID) -> OperationRecord? {
+        environment.cache.current.openOperations.first {
+            $0.value.kind.shard == id && $0.value.kind.target == node
+        }?.value
+    }
+
+    func pause(_ duration: Duration) async {
+        let end = ContinuousClock.now + duration
+        while ContinuousClock.now < end, !isOver, !Task.isCancelled {
+            try? await Task.sleep(for: min(Self.longestPause, end - .now))
+        }
+    }
+
+    private static func bytes(of records: [LogRecord]) -> Int {
+        records.reduce(0) { sum, record in
+            var writer = BinaryWriter()
+            record.encode(to: &writer)
+            return sum + writer.bytes.count
         }
     }
 

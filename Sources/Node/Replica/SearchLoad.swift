@@ -30,7 +30,9 @@ package struct SearchLoad: Sendable {
     private mutating func advance(to seconds: UInt64) {
         let bucket = seconds / Self.bucketSeconds
         guard bucket > newest else { return }
-        for number in newest + 1...min(bucket, newest + Self.bucketCount) { buckets[Int(number % Self.bucketCount)] = 0 }
+        for number in newest + 1...min(bucket, newest + Self.bucketCount) {
+            buckets[Int(number % Self.bucketCount)] = 0
+        }
         newest = bucket
     }
 }

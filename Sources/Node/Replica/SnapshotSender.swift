@@ -14,9 +14,6 @@ struct SnapshotSender {
     private static let finishTimeout: Duration = .seconds(300)
     private static let progressInterval: Duration = .milliseconds(250)
 
-    /// A pause looks so often whether the transfer is still wanted.
-    private static let longestPause: Duration = .seconds(1)
-
     let shell: PrimaryShell
     let node: NodeID
 
@@ -41,8 +38,7 @@ struct SnapshotSender {
         let offer = SnapshotOffer(transfer: transfer, position: position, files: files)
         try await backup.beginSnapshot(offer, context: shell.context(timeout: Self.chunkTimeout))
         var progress = Progress(total: files.reduce(0) { $0 + $1.bytes })
-        progress.pace = TransferPace(
-            bytesPerSecond: operation?.maxBytesPerSecond ?? environment.maximumTransferBytesPerSecond)
+        progress.pace = TransferPace(bytesPerSecond: shell.transferLimit(for: node))
         let began = ContinuousClock.now
         var checksums: [String: UInt64] = [:]
         for file in files {
@@ -80,14 +76,7 @@ struct SnapshotSender {
             offset += UInt64(bytes.count)
             progress.done += UInt64(bytes.count)
             if progress.isDue { await write(progress) }
-            await pause(progress.pace.pause(after: bytes.count, elapsed: .now - began))
-        }
-    }
-
-    private func pause(_ duration: Duration) async {
-        let end = ContinuousClock.now + duration
-        while ContinuousClock.now < end, !shell.isOver, !Task.isCancelled {
-            try? await Task.sleep(for: min(Self.longestPause, end - .now))
+            await shell.pause(progress.pace.pause(after: bytes.count, elapsed: .now - began))
         }
     }
 
@@ -110,16 +99,9 @@ struct SnapshotSender {
         }
     }
 
-    /// The operation that this transfer serves, if one does.
-    private var operation: OperationRecord? {
-        shell.environment.cache.current.openOperations.first {
-            $0.value.kind.shard == shell.id && $0.value.kind.target == node
-        }?.value
-    }
-
     /// Tells how far the operation is. Losing it matters to nobody.
     private func write(_ progress: Progress) async {
-        guard let operation else { return }
+        guard let operation = shell.operation(serving: node) else { return }
         _ = try? await shell.environment.cache.store.put(
             ControlKey.progress(operation.id),
             value: OperationProgress(bytesDone: progress.done, bytesTotal: progress.total).encoded)

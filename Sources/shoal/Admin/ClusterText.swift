@@ -11,7 +11,8 @@ package enum ClusterText {
         for node in status.nodes {
             nodes.add([
                 "\(node.id)", node.alive ? "held" : "lost", node.isController ? "controller" : "",
-                !node.draining ? "" : node.replicas == 0 ? "drained" : "draining", node.zone ?? "-", "\(node.replicas)", "\(node.primaries)", node.httpAddress, node.rpcAddress,
+                !node.draining ? "" : node.replicas == 0 ? "drained" : "draining", node.zone ?? "-",
+                "\(node.replicas)", "\(node.primaries)", node.httpAddress, node.rpcAddress,
             ])
         }
         var text = "cluster \(status.clusterID), answered by node \(status.answeredBy)\n\n" + nodes.render()

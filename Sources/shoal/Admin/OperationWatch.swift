@@ -9,8 +9,8 @@ extension OperationStatus {
     var title: String { subject.isEmpty ? kind : "\(kind) \(subject)" }
 }
 
-/// Follows an operation to its end: a bar while it runs on a terminal, lines elsewhere, and a line for each of its steps
-/// that ends.
+/// Follows an operation to its end: a bar while it runs on a terminal, lines elsewhere, and a line for each of its
+/// steps that ends.
 struct OperationWatch {
     let client: AdminClient
     /// JSON goes out at the end; nothing is told meanwhile.
@@ -63,7 +63,9 @@ struct OperationWatch {
             if isNews { say("\(operation.title): \(operation.state.rawValue)\(ended(operation))") }
             return
         }
-        let steps = operation.stepsTotal > 0 ? "\(operation.stepsDone) of \(operation.stepsTotal) steps" : operation.detail
+        let steps =
+            operation.stepsTotal > 0
+            ? "\(operation.stepsDone) of \(operation.stepsTotal) steps" : operation.detail
         let line = ProgressLine(
             label: operation.title, done: operation.bytesDone, total: operation.bytesTotal,
             bytesPerSecond: seen.rate.bytesPerSecond, detail: steps)

@@ -59,8 +59,8 @@ struct ClusterDrainCommand: AsyncParsableCommand {
         commandName: "drain",
         abstract: "Take all replicas away from a node, and keep them away.",
         discussion: """
-            They move to the nodes with the fewest, in zones of their own where there are any, while they are used. From \
-            the beginning on the node gets no new replica, and is not chosen as primary. Cancelled, it takes replicas \
+            They move to the nodes with the fewest, in zones of their own where there are any, while they are used. \
+            From the beginning on the node gets no new replica, and is not chosen as primary. Cancelled, it takes replicas \
             again; what was moved stays where it is. Refused when a replica could go nowhere.
 
             Example: shoal cluster drain --node 4 --dry-run
@@ -114,8 +114,8 @@ struct ClusterRemoveCommand: AsyncParsableCommand {
         abstract: "Take all replicas away from a node, which may be dead, and forget it.",
         discussion: """
             Drains the node first, if it holds anything. The replicas of a dead one are made anew elsewhere from the \
-            others that are in sync; it is refused while the node has the last one of a shard. Stop the node afterwards: \
-            it takes no more requests. Started again, it joins as a new one.
+            others that are in sync; it is refused while the node has the last one of a shard. Stop the node \
+            afterwards: it takes no more requests. Started again, it joins as a new one.
 
             Example: shoal cluster remove --node 4
             """)

@@ -13,8 +13,8 @@ struct ClusterRebalanceCommand: AsyncParsableCommand {
             Prints the plan with the reason of each move, then carries it out without asking. --dry-run only prints. \
             Without --by the numbers of replicas are evened out, then their bytes as far as the numbers allow. With it \
             only what it names: points, bytes, or load, the time that the searches of the last minute took. Nodes that \
-            differ by less than a fifth of the mean are left alone. Two replicas of a shard are kept in different zones, \
-            where there are any; nodes that are drained neither give nor take.
+            differ by less than a fifth of the mean are left alone. Two replicas of a shard are kept in different \
+            zones, where there are any; nodes that are drained neither give nor take.
 
             Examples:
               shoal cluster rebalance --dry-run

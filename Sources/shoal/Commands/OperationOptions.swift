@@ -53,7 +53,9 @@ struct OperationOptions: ParsableArguments {
         var dry = body
         dry.dryRun = true
         let plan = try await client.post("/shoal/operations", dry, as: OperationPlan.self)
-        if !options.json { Terminal.write(ClusterText.plan(plan, nothingToDo: nothingToDo ?? "Nothing is to be moved.")) }
+        if !options.json {
+            Terminal.write(ClusterText.plan(plan, nothingToDo: nothingToDo ?? "Nothing is to be moved."))
+        }
         if dryRun {
             if options.json { try Terminal.json(plan) }
             return

@@ -129,7 +129,9 @@ struct World {
                 for replica in record.replicas where replica.state == .catchingUp && live.contains(replica.node) {
                     record = (try? record.promoting(replica.node, by: record.primary)) ?? record
                 }
-                if let heir = record.handover { record = (try? record.handingOver(to: heir, by: record.primary)) ?? record }
+                if let heir = record.handover {
+                    record = (try? record.handingOver(to: heir, by: record.primary)) ?? record
+                }
             }
         }
     }
@@ -139,10 +141,12 @@ struct World {
         for _ in 0..<rounds {
             let before = revision
             settle(now: now, options: options)
-            if revision == before, state.allShards.allSatisfy({ shard in
-                shard.value.handover == nil
-                    && shard.value.replicas.allSatisfy { $0.state == .inSync || !state.isLive($0.node) }
-            }) {
+            if revision == before,
+                state.allShards.allSatisfy({ shard in
+                    shard.value.handover == nil
+                        && shard.value.replicas.allSatisfy { $0.state == .inSync || !state.isLive($0.node) }
+                })
+            {
                 return
             }
             replicate()

@@ -92,12 +92,20 @@ import Testing
     @Test func operationsOfEveryKindAreBegunOrOnlyPlanned() async throws {
         let (shard, one, two) = (ShardNumber(3), NodeID(1), NodeID(2))
         let kinds: [(String, OperationRequest)] = [
-            (#""kind":"replicate","collection":"c","shard":3,"to":2"#, .replicate(collection: "c", shard: shard, to: two)),
-            (#""kind":"drop-replica","collection":"c","shard":3,"from":1"#,
-                .dropReplica(collection: "c", shard: shard, from: one)),
-            (#""kind":"set-replication-factor","collection":"c","factor":3"#,
-                .setReplicationFactor(collection: "c", factor: 3)),
-            (#""kind":"drain","node":1,"maxBytesPerSecond":4096"#, .drain(one)), (#""kind":"remove","node":2"#, .remove(two)),
+            (
+                #""kind":"replicate","collection":"c","shard":3,"to":2"#,
+                .replicate(collection: "c", shard: shard, to: two)
+            ),
+            (
+                #""kind":"drop-replica","collection":"c","shard":3,"from":1"#,
+                .dropReplica(collection: "c", shard: shard, from: one)
+            ),
+            (
+                #""kind":"set-replication-factor","collection":"c","factor":3"#,
+                .setReplicationFactor(collection: "c", factor: 3)
+            ),
+            (#""kind":"drain","node":1,"maxBytesPerSecond":4096"#, .drain(one)),
+            (#""kind":"remove","node":2"#, .remove(two)),
             (#""kind":"rebalance""#, .rebalance(by: nil)), (#""kind":"rebalance","by":"load""#, .rebalance(by: .load)),
         ]
         try await TestServer.run { server in
@@ -106,10 +114,11 @@ import Testing
                 #expect(planned.resultText == #"{"loads":[],"steps":[]}"#)
                 #expect(server.database.state.withLock { $0.begun }.isEmpty)
                 #expect(try await server.send("POST", "/shoal/operations", "{\(body)}").status == 200)
-                #expect(server.database.state.withLock { state in
-                    defer { state.begun = [] }
-                    return state.begun
-                } == [expected])
+                #expect(
+                    server.database.state.withLock { state in
+                        defer { state.begun = [] }
+                        return state.begun
+                    } == [expected])
             }
             #expect(try await server.send("DELETE", "/shoal/draining/2").resultText == "true")
             #expect(server.database.state.withLock { $0.undrained } == [two])
@@ -129,9 +138,11 @@ import Testing
                 "POST", path, #"{"abort_transfer":{"shard_id":1,"from_peer_id":1,"to_peer_id":2}}"#)
             #expect((wrong.status, wrong.error.contains("not being transferred")) == (400, true))
             #expect(
-                try await server.send("POST", path, #"{"drop_replica":{"shard_id":0,"peer_id":1}}"#).resultText == "true")
-            #expect(server.database.state.withLock { $0.begun }.last
-                == .dropReplica(collection: "c", shard: ShardNumber(0), from: NodeID(1)))
+                try await server.send("POST", path, #"{"drop_replica":{"shard_id":0,"peer_id":1}}"#).resultText
+                    == "true")
+            #expect(
+                server.database.state.withLock { $0.begun }.last
+                    == .dropReplica(collection: "c", shard: ShardNumber(0), from: NodeID(1)))
             // Nodes 1 and 2 hold a replica each.
             #expect(try await server.send("DELETE", "/cluster/peer/1").error.contains("drain it first"))
             #expect(try await server.send("DELETE", "/cluster/peer/1?force=true").resultText == "true")

@@ -1,6 +1,7 @@
 import DataModel
 
-/// A replica is taken away, after its node has passed the primary's role on. The last one that is in sync and alive stays.
+/// A replica is taken away, after its node has passed the primary's role on. The last one that is in sync and alive
+/// stays.
 extension Controller {
     mutating func advanceDropReplica(
         _ operation: Stored<OperationRecord>, from node: NodeID, _ slots: inout TransferSlots

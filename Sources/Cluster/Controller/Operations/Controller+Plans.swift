@@ -29,7 +29,8 @@ extension Controller {
         let id = operation.value.id
         switch operation.value.kind {
         case .setReplicationFactor(let collection, let factor, _):
-            guard let record: Stored<CollectionRecord> = state.collection(collection), record.value.state == .ready else {
+            guard let record: Stored<CollectionRecord> = state.collection(collection), record.value.state == .ready
+            else {
                 return fail(operation, "the collection was deleted")
             }
             let (condition, mutation) = Self.setting(factor, of: record)
@@ -63,7 +64,8 @@ extension Controller {
         let recorded = record.stepsRecorded ?? 0
         let mutations = batch.enumerated().map { index, step in
             let child = OperationRecord(
-                id: "\(record.id).\(recorded + index + 1)", kind: step.kind, reason: step.reason, bytesTotal: step.bytes,
+                id: "\(record.id).\(recorded + index + 1)", kind: step.kind, reason: step.reason,
+                bytesTotal: step.bytes,
                 createdAt: record.createdAt, parent: record.id, maxBytesPerSecond: record.maxBytesPerSecond)
             return ControlMutation.put(key: ControlKey.operation(child.id), value: child.encoded)
         }
@@ -90,11 +92,13 @@ extension Controller {
     private mutating func conclude(_ operation: Stored<OperationRecord>, _ steps: [OperationRecord]) {
         switch operation.value.kind {
         case .setReplicationFactor(let collection, let factor, _):
-            guard let record: Stored<CollectionRecord> = state.collection(collection), record.value.state == .ready else {
+            guard let record: Stored<CollectionRecord> = state.collection(collection), record.value.state == .ready
+            else {
                 return fail(operation, "the collection was deleted")
             }
             let missing = ReplicaPlanner.replicating(collection, factor: factor, in: state, loads: [:])
-            conclude(operation, steps, missing, isReached: !missing.isBusy, reached: "each shard has \(factor) replicas")
+            conclude(
+                operation, steps, missing, isReached: !missing.isBusy, reached: "each shard has \(factor) replicas")
         case .drain(let node):
             let missing = ReplicaPlanner.emptying(node, in: state, loads: [:])
             conclude(operation, steps, missing, isReached: isEmpty(node), reached: "node \(node) holds nothing")
@@ -144,8 +148,8 @@ extension Controller {
 
     // MARK: - Cancelling
 
-    /// Cancels the steps that are not over, and takes back what was asked for: a node takes replicas again, a collection
-    /// has its former factor. What was moved stays where it is.
+    /// Cancels the steps that are not over, and takes back what was asked for: a node takes replicas again, a
+    /// collection has its former factor. What was moved stays where it is.
     private mutating func cancelPlan(_ operation: Stored<OperationRecord>) {
         let steps = state.steps(of: operation.value.id)
         let open = steps.filter { !$0.value.state.isFinal }
