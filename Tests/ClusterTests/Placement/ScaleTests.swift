@@ -6,18 +6,28 @@ import Testing
 @Suite(.serialized) struct ScaleTests {
     private static let size: UInt64 = 1 << 30
 
-    /// `perNode` replicas on each of the nodes, two of a shard.
+    /// `perNode` replicas on each of the nodes, two of a shard, placed one after the other.
     private func world(nodes: Int, perNode: Int, zones: Int = 0) throws -> World {
         var world = World()
         for node in 1...nodes {
             world.join(NodeID(UInt32(node)), zone: zones == 0 ? nil : "zone \(node % zones)")
         }
-        var left = nodes * perNode / 2
-        var number = 0
-        while left > 0 {
-            try world.create("c\(number)", shards: min(left, 100), replicas: 2)
-            left -= 100
-            number += 1
+        let shards = nodes * perNode / 2
+        for first in stride(from: 0, to: shards, by: 100) {
+            let id = CollectionID("c\(first)")
+            let config = CollectionConfig(
+                spaces: [VectorSpace(name: "", dimension: 4, distance: .cosine)], physicalShards: 100,
+                replicationFactor: 2)
+            let collection = CollectionRecord(id: id, name: "c\(first)", config: config, state: .ready, createdAt: 0)
+            let records = (first..<min(first + 100, shards)).map { shard in
+                let places = [2 * shard, 2 * shard + 1].map { NodeID(UInt32($0 % nodes + 1)) }
+                return ShardRecord(
+                    id: ShardID(collection: id, number: ShardNumber(UInt32(shard - first))), virtualShards: [],
+                    replicas: places.map { ReplicaRecord(node: $0, state: .inSync) }, primary: places[shard % 2])
+            }
+            world.commit(
+                [.put(key: ControlKey.collection(collection.name), value: collection.encoded)]
+                    + records.map { .put(key: ControlKey.shard($0.id), value: $0.encoded) })
         }
         return world
     }
