@@ -6,6 +6,8 @@ final class Nemesis {
     private unowned let simulation: Simulation
     private var isStopped = false
     private var planned = 0
+    /// Nothing goes wrong, since a disk is about to be lost.
+    private var isCalm = false
     /// Nothing else goes wrong until the replica whose disk was lost is whole again.
     private var healing: NodeID?
 
@@ -17,7 +19,7 @@ final class Nemesis {
         simulation.after(simulation.random.within(0...2 * profile.faultInterval)) { [self] in
             guard !isStopped else { return }
             if let node = healing, isWhole(node) { healing = nil }
-            if healing == nil { doHarm() }
+            if healing == nil && !isCalm { doHarm() }
             run()
         }
     }
@@ -73,22 +75,32 @@ final class Nemesis {
         simulation.after(simulation.random.within(100...3_000) * 1_000) { node.diskIsFull = false }
     }
 
-    /// Only where the data is elsewhere too: nothing brings back what was on the last disk.
+    /// Only where the data is elsewhere too: nothing brings back what was on the last disk. So the other copy must not be
+    /// about to leave the set, because its lease ends or by a message that is under way: two leases pass first in which
+    /// nothing goes wrong.
     private func loseDisk(of node: SimulatedNode) {
+        guard isCopied(node) else { return }
+        isCalm = true
+        simulation.network.lossRate = 0
+        simulation.after(2 * profile.leaseTime) { [self] in
+            isCalm = false
+            guard !isStopped, isCopied(node) else { return }
+            simulation.trace("node \(node.id): loses its disk")
+            healing = node.id
+            crash(node)
+            node.files = nil
+            node.diskWasLost = true
+        }
+    }
+
+    /// Whether the replica is in sync and is not, nor becomes soon, the only one.
+    private func isCopied(_ node: SimulatedNode) -> Bool {
         guard let record = simulation.store.record?.value, record.isInSync(node.id), record.inSync.count > 1,
             simulation.nodes.allSatisfy({ $0.isUp && !$0.isStopped }), simulation.network.cut.isEmpty
-        else { return }
+        else { return false }
         // A move may be about to remove the other copy.
-        guard record.inSync.allSatisfy({ simulation.store.entries[ControlKey.live($0)] != nil }),
-            simulation.store.operations.allSatisfy(\.state.isFinal)
-        else { return }
-        simulation.trace("node \(node.id): loses its disk")
-        // Nor shall another replica leave the set for want of a few messages meanwhile.
-        simulation.network.lossRate = 0
-        healing = node.id
-        crash(node)
-        node.files = nil
-        node.diskWasLost = true
+        return record.inSync.allSatisfy { simulation.store.entries[ControlKey.live($0)] != nil }
+            && simulation.store.operations.allSatisfy(\.state.isFinal)
     }
 
     // MARK: - The network
