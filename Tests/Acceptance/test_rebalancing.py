@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from client import Client, ConnectionBroken
+from client import Client, ConnectionBroken, points_body
 from cluster import eventually
 from conftest import COLLECTION
 from replicas import assert_replicas_are_equal
@@ -263,16 +263,12 @@ def test_the_replication_factor_changes_under_load(grow, sample):
     assert refused.returncode == 1 and "there are 3" in refused.stderr, refused
 
 
-@pytest.mark.parametrize("what", ["a snapshot", "the log"])
-def test_a_transfer_keeps_to_its_limit(grow, sample, what, measured):
-    # A log that reaches back to the beginning makes a snapshot unnecessary.
-    kept = "1MiB" if what == "a snapshot" else "64MiB"
-    nodes = grow(sample, shards=1, settings=f"storage:\n  retainedLog: {kept}\n  maxPinnedLog: {kept}\n")
+def test_a_snapshot_keeps_to_the_limit_of_its_operation_and_brings_the_graph(grow, sample, measured):
+    nodes = grow(sample, shards=1)
     nodes.wait_until_indexed()
     limit = 1 << 20
     free = next(node for node in (1, 2, 3) if node not in holders(shards_of(nodes)[0]))
     body = {"kind": "replicate", "collection": COLLECTION, "shard": 0, "to": free, "maxBytesPerSecond": limit}
-    began = time.monotonic()
     id = begin(nodes, body)
     seen = []
 
@@ -283,15 +279,35 @@ def test_a_transfer_keeps_to_its_limit(grow, sample, what, measured):
         return found["state"] == "done"
 
     eventually(is_done, 120, "the replica is made")
-    if what == "a snapshot":
-        # Between two reports of its progress.
-        seconds, sent = seen[-1][0] - seen[0][0], seen[-1][1] - seen[0][1]
-    else:
-        seconds, sent = time.monotonic() - began, sum(vector.nbytes for vector in sample.vectors)
-        assert not seen, "the log was meant to be sent, not a snapshot"
-    measured(f"{what} of {sent / 2**20:.1f} MiB with a limit of 1 MiB/s: {sent / seconds / 2**20:.2f} MiB/s")
+    # The log reaches back to the beginning, and yet nothing is to be indexed again.
+    replica = next(found for found in shards_of(nodes)[0]["replicas"] if found["node"] == free)
+    assert replica["unindexedRows"] < 300 and replica["points"] == len(sample.ids), replica
+    # Between the first and the last report of its progress.
+    seconds, sent = seen[-1][0] - seen[0][0], seen[-1][1] - seen[0][1]
+    measured(f"a snapshot of {sent / 2**20:.1f} MiB with a limit of 1 MiB/s: {sent / seconds / 2**20:.2f} MiB/s")
     assert sent > 4 * limit, "too little to measure"
     assert 0.5 * limit < sent / seconds < 1.3 * limit
+
+
+def test_catching_up_from_the_log_keeps_to_the_limit_of_the_settings(grow, sample, measured):
+    nodes = grow(sample, shards=1, settings="replication:\n  maxTransferBytesPerSecond: 1MiB\n")
+    time.sleep(3)  # a cluster that has only just started gives its nodes time to come back
+    backup = next(found["node"] for found in shards_of(nodes)[0]["replicas"] if not found["isPrimary"])
+    through = next(node for node in (1, 2, 3) if node != backup)
+    nodes.kill(backup)
+    ids = list(range(1_000_000, 1_004_000))
+    client = nodes.client(through)
+    for first in range(0, len(ids), 500):
+        rows = sample.vectors[first : first + 500]
+        body = points_body(ids[first : first + 500], rows, [{}] * len(rows))
+        client.put(f"/collections/{COLLECTION}/points?wait=true", body).expect(200)
+    sent = 4_000 * sample.vectors[0].nbytes
+    nodes.start(backup)
+    began = time.monotonic()
+    nodes.wait_until_in_sync()
+    rate = sent / (time.monotonic() - began)
+    measured(f"a log of {sent / 2**20:.1f} MiB with a limit of 1 MiB/s: {rate / 2**20:.2f} MiB/s")
+    assert 0.4 * 2**20 < rate < 1.3 * 2**20
 
 
 def test_replicas_of_a_shard_are_in_different_zones(grow, sample):

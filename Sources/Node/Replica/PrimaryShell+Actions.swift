@@ -39,6 +39,7 @@ extension PrimaryShell {
 
     private func send(to node: NodeID, after position: LogPosition) async {
         do throws(ShardError) {
+            if wantsGraph(node, at: position) { return feed(.logTrimmed(node)) }
             var pace = TransferPace(bytesPerSecond: transferLimit(for: node))
             let began = ContinuousClock.now
             let batchBytes = pace.chunkBytes(atMost: Self.batchBytes)
@@ -56,6 +57,15 @@ extension PrimaryShell {
         } catch {
             feed(.backupFailed(node, BackupFailure(error)))
         }
+    }
+
+    /// From this many points on a replica that has nothing gets a snapshot, and the graph with it, though the log
+    /// reaches back to the beginning: indexing takes much longer than sending.
+    private static let pointsForSnapshot: UInt64 = 1_000
+
+    private func wantsGraph(_ node: NodeID, at position: LogPosition) -> Bool {
+        position.sequence == .zero && record.replica(on: node)?.state == .catchingUp
+            && shard.count() >= Self.pointsForSnapshot
     }
 
     // MARK: - Limits
