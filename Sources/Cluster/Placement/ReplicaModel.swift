@@ -99,8 +99,10 @@ struct ReplicaModel {
 
     /// The node that should get another replica of the shard: in a zone of its own, if there is one; then the one with
     /// the fewest replicas, then bytes. Nil when every node that takes replicas has one.
-    func target(for shard: Int, leaving: Int?) -> Int? {
-        nodes.indices.filter { nodes[$0].accepts && !holds($0, shard) }.min {
+    ///
+    /// - Parameter excluded: a node that is being emptied, perhaps before anybody knows.
+    func target(for shard: Int, leaving: Int?, excluding excluded: Int? = nil) -> Int? {
+        nodes.indices.filter { nodes[$0].accepts && $0 != excluded && !holds($0, shard) }.min {
             (sharesZone(shard, on: $0, leaving: leaving) ? 1 : 0, nodes[$0].count, nodes[$0].load.bytes, $0)
                 < (sharesZone(shard, on: $1, leaving: leaving) ? 1 : 0, nodes[$1].count, nodes[$1].load.bytes, $1)
         }

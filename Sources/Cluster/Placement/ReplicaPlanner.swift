@@ -37,14 +37,14 @@ package enum ReplicaPlanner {
                 model.drop(shard, from: leaving)
             } else if !state.isLive(node), !record.inSync.contains(where: { $0 != node }) {
                 outcome.obstacles.append("node \(node) is down and has the only replica of \(name) that is in sync")
-            } else if let target = self.target(for: shard, leaving: leaving, node, in: model) {
+            } else if let target = model.target(for: shard, leaving: leaving, excluding: leaving) {
                 moves.append(Move(shard: shard, to: target, reason: model.reason(for: target, shard, leaving: leaving)))
                 model.move(shard, from: leaving, to: target)
             } else {
                 outcome.obstacles.append("no other node can take node \(node)'s replica of \(name)")
             }
         }
-        spread(&moves, &model)
+        spread(&moves, &model, emptied: leaving)
         outcome.steps += moves.map { move in
             let shard = model.shards[move.shard]
             let kind = OperationRecord.Kind.move(
@@ -61,14 +61,14 @@ package enum ReplicaPlanner {
         var reason: String
     }
 
-    /// Takes moves elsewhere whose targets were the best when they were chosen, and have become fuller than others since.
-    private static func spread(_ moves: inout [Move], _ model: inout ReplicaModel) {
+    /// Takes moves elsewhere whose targets were the best when they were chosen, and are fuller than others by now.
+    private static func spread(_ moves: inout [Move], _ model: inout ReplicaModel, emptied: Int) {
         var hasChanged = true
         while hasChanged {
             hasChanged = false
             for index in moves.indices {
                 let (shard, from) = (moves[index].shard, moves[index].to)
-                guard let better = model.target(for: shard, leaving: from),
+                guard let better = model.target(for: shard, leaving: from, excluding: emptied),
                     model.nodes[better].count <= model.nodes[from].count - 2,
                     !model.sharesZone(shard, on: better, leaving: from)
                         || model.sharesZone(shard, on: from, leaving: nil)
@@ -79,10 +79,6 @@ package enum ReplicaPlanner {
                 hasChanged = true
             }
         }
-    }
-
-    private static func target(for shard: Int, leaving: Int, _ node: NodeID, in model: ReplicaModel) -> Int? {
-        model.target(for: shard, leaving: leaving).flatMap { model.nodes[$0].id == node ? nil : $0 }
     }
 
     /// Why the node's replica need not be made elsewhere; nil when it must.

@@ -98,6 +98,14 @@ import Testing
         #expect(world.state.steps(of: "d").allSatisfy { $0.value.reason.contains("node 4 gives it up") })
     }
 
+    @Test func noReplicaIsPlannedToReturnToTheNodeThatShallBeDrained() throws {
+        let (world, _) = try world(nodes: 4, shards: 30)
+        // Nobody knows of the drain when it is planned first.
+        let plan = ReplicaPlanner.emptying(NodeID(4), in: world.state, loads: [:])
+        #expect(plan.steps.count == 15 && plan.obstacles.isEmpty)
+        #expect(plan.steps.allSatisfy { $0.kind.source == NodeID(4) && $0.kind.target != NodeID(4) })
+    }
+
     @Test func aDrainGoesOnWhenItsControllerDies() throws {
         var (world, _) = try world(nodes: 4)
         world.begin("d", .drain(node: NodeID(4)))
