@@ -19,7 +19,8 @@ extension Coordinator {
         }
     }
 
-    /// The write of each shard, all under one name: whatever happens to a message on its way, a shard does its part once.
+    /// The write of each shard, all under one name: whatever happens to a message on its way, a shard does its part
+    /// once.
     private func parts(
         of request: WriteRequest, table: RoutingTable
     ) throws(DatabaseError) -> [(shard: ShardID, request: WriteRequest)] {
@@ -78,8 +79,8 @@ extension Coordinator {
         return sequence
     }
 
-    /// Sends one shard's write to its primary, again when the role has moved or the connection broke: by its name the shard
-    /// knows it again.
+    /// Sends one shard's write to its primary, again when the role has moved or the connection broke: by its name the
+    /// shard knows it again.
     private func write(
         _ request: WriteRequest, shard: ShardID, of collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {

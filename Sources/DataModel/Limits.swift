@@ -37,7 +37,7 @@ package enum Limits {
     package static let nameBytes = 1...255
     /// UTF-8 bytes of what a client calls a request: a UUID has 36, and some put a prefix before it.
     package static let requestIDBytes = 1...64
-    /// Writes of a shard whose names it remembers: at 200 a second, those of eleven minutes. They take 8 MiB on disk, and up
-    /// to 16 MiB of a primary's memory. Counted by sequences, so that all replicas forget the same ones.
+    /// Writes of a shard whose names it remembers: at 200 a second, those of eleven minutes. They take 8 MiB on disk,
+    /// and up to 16 MiB of a primary's memory. Counted by sequences, so that all replicas forget the same ones.
     package static let rememberedWrites = 1 << 17
 }

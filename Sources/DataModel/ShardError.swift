@@ -32,8 +32,8 @@ package enum ShardError: Error, Sendable, Equatable {
     package var isTransient: Bool {
         switch self {
         case .notHosted, .notServing, .notPrimary, .staleEpoch, .unreachable: true
-        case .insufficientReplicas, .deadlineExceeded, .overloaded, .invalid, .versionConflict, .requestNameReused, .outOfSpace,
-            .corrupted, .storage:
+        case .insufficientReplicas, .deadlineExceeded, .overloaded, .invalid, .versionConflict, .requestNameReused,
+            .outOfSpace, .corrupted, .storage:
             false
         }
     }

@@ -18,8 +18,8 @@ package struct WriteOutcome: Sendable, Equatable {
 }
 
 extension Shard {
-    /// Gives the write the next sequence in `epoch`, and commits it durably together with whatever else is waiting; unless
-    /// a condition does not hold, or it was done before under its name.
+    /// Gives the write the next sequence in `epoch`, and commits it durably together with whatever else is waiting;
+    /// unless a condition does not hold, or it was done before under its name.
     ///
     /// - Throws: `outOfSpace`, `storage`, or `notServing` when the shard is closed, `deadlineExceeded` when a filter could
     ///   not be evaluated until the deadline; nothing was changed then, and nothing is known of names and conditions.

@@ -216,8 +216,8 @@ struct NodeClusterTests {
         }
     }
 
-    /// The write is done, and the answer lost; somebody else writes; the client sends it again, through another node, when
-    /// its primary is dead.
+    /// The write is done, and the answer lost; somebody else writes; the client sends it again, through another node,
+    /// when its primary is dead.
     @Test func aNamedWriteIsDoneOnceAcrossAFailoverAndARestart() async throws {
         try await TestCluster.with { cluster in
             try await cluster[1].createCollection("points", config: .small(shards: 1), deadline: .soon)

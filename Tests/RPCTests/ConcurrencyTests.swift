@@ -9,7 +9,8 @@ import Testing
         let arrived = Gate()
         let order = Mutex<[Int]>([])
         let replica = FakeReplica { seen in
-            guard case .delete(let ids) = seen.writes.last?.operation, case .number(let number) = ids.first else { return }
+            guard case .delete(let ids) = seen.writes.last?.operation, case .number(let number) = ids.first
+            else { return }
             if seen.calls == 64 { arrived.open() }
             await gates[Int(number)].wait()
             order.withLock { $0.append(Int(number)) }
@@ -21,7 +22,8 @@ import Testing
                 for number in 0..<64 as Range<UInt64> {
                     group.addTask {
                         await failure { () throws(ShardError) in
-                            try await peer.shard(FakeHost.id).write(WriteRequest(.delete([.number(number)])), context: .soon())
+                            try await peer.shard(FakeHost.id).write(
+                                WriteRequest(.delete([.number(number)])), context: .soon())
                         }
                     }
                 }

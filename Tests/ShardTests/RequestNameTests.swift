@@ -43,8 +43,8 @@ import Testing
         await shard.close()
     }
 
-    /// A condition that did not hold may hold later: the name is free again. One that held does not hold a second time, and
-    /// is not looked at then.
+    /// A condition that did not hold may hold later: the name is free again. One that held does not hold a second time,
+    /// and is not looked at then.
     @Test func aRefusedWriteLeavesItsNameFree() async throws {
         let fixture = try ShardFixture()
         let shard = try fixture.open()

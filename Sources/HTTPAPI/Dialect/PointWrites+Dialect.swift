@@ -27,7 +27,8 @@ extension JSONElement {
         }
         guard !list.points.isEmpty else { throw DialectError("points", "the array is empty") }
         return PointWrite(
-            request: WriteRequest(.upsert(list.points), conditions: list.conditions), requestID: try string("request_id"))
+            request: WriteRequest(.upsert(list.points), conditions: list.conditions),
+            requestID: try string("request_id"))
     }
 
     /// The version that all points of the request are expected in which say nothing else.

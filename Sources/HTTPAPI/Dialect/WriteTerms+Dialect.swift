@@ -2,8 +2,8 @@ import DataModel
 import HTTPTypes
 import Hummingbird
 
-/// What only Shoal's writes may carry: `if_version`, under which a point is written, and `request_id`, what the write is
-/// called.
+/// What only Shoal's writes may carry: `if_version`, under which a point is written, and `request_id`, what the write
+/// is called.
 extension JSONElement {
     /// A version that a write expects, 0 or null for a point that does not exist; nil when the field is absent.
     func expectedVersion() throws(DialectError) -> SequenceNumber? {
@@ -30,7 +30,8 @@ extension API {
         return SequenceNumber(number)
     }
 
-    /// What the client called the request: in the body or the query as `request_id`, or in the header `Idempotency-Key`.
+    /// What the client called the request: in the body or the query as `request_id`, or in the header
+    /// `Idempotency-Key`.
     func requestID(_ request: Request, inBody body: String?) throws -> String? {
         let query = request.uri.queryParameters["request_id"].map { String($0) }
         let header = HTTPField.Name.idempotencyKey.flatMap { request.headers[$0] }

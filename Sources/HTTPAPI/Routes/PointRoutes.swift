@@ -39,8 +39,8 @@ struct PointRoutes: Sendable {
         return Envelope.ok(context) { $0.updateResult(sequence, request) }
     }
 
-    /// Applies the operations one after the other; the first that fails ends the batch. Each has a name of its own, so that
-    /// a batch that is sent again goes on where it ended.
+    /// Applies the operations one after the other; the first that fails ends the batch. Each has a name of its own, so
+    /// that a batch that is sent again goes on where it ended.
     @Sendable private func update(_ request: Request, _ context: APIContext) async throws -> Response {
         let collection = try api.collectionName(context)
         guard try api.expectedVersion(request) == nil else {

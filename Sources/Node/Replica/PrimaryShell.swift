@@ -80,8 +80,8 @@ final class PrimaryShell: Sendable {
 
     // MARK: - Writing
 
-    /// Orders the write, commits it here and on every in-sync backup. What a refusal saw, or a write that was done before
-    /// rests on, is on every in-sync backup too.
+    /// Orders the write, commits it here and on every in-sync backup. What a refusal saw, or a write that was done
+    /// before rests on, is on every in-sync backup too.
     func write(
         _ request: WriteRequest, deadline: Deadline
     ) async throws(ShardError) -> Result<SequenceNumber, ShardError> {

@@ -98,8 +98,8 @@ extension Compaction {
         }
     }
 
-    /// Copies a table whose keys are sequences. The slots in the log's entries stay those of the source: they only matter to
-    /// the rows of an unfinished block, and there is none at that position.
+    /// Copies a table whose keys are sequences. The slots in the log's entries stay those of the source: they only
+    /// matter to the rows of an unfinished block, and there is none at that position.
     private func copy(_ table: Table, to copied: Table, _ transaction: borrowing ReadTransaction) throws {
         try transaction.withCursor(in: table) { cursor in
             var entry = try cursor.first()

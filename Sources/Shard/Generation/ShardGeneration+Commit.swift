@@ -90,8 +90,8 @@ extension ShardGeneration {
         return .success(.init(records: records, outcome: WriteOutcome(.success(position.sequence), at: position)))
     }
 
-    /// What a write that is not to be done is answered: it was done before, or a condition does not hold. Nil when it is
-    /// to be done.
+    /// What a write that is not to be done is answered: it was done before, or a condition does not hold. Nil when it
+    /// is to be done.
     private func outcome(
         without write: WriteRequest, in commit: GroupCommit, _ transaction: borrowing WriteTransaction
     ) throws -> Result<SequenceNumber, ShardError>? {

@@ -3,8 +3,8 @@ internal import LMDB
 
 /// Names and conditions of writes: decided at the write's place in the order, by all that comes before it.
 extension GroupCommit {
-    /// Entries of `requests` beyond the limit that are left for the next commits: removing them one by one would write to
-    /// the first page of the table with each commit.
+    /// Entries of `requests` beyond the limit that are left for the next commits: removing them one by one would write
+    /// to the first page of the table with each commit.
     private static let requestSlack = 1_024
 
     /// The write that was done under the name, if it is remembered: among the last so many of the shard, whatever they

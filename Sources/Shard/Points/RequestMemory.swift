@@ -27,8 +27,8 @@ enum RequestEntry {
 
 /// The table `requests` by names, in memory: where a primary looks whether it has done a write before.
 ///
-/// Loaded with the first write that has a name; a replica that only follows never needs it. Changed by the shard's writer
-/// alone, when a commit is durable.
+/// Loaded with the first write that has a name; a replica that only follows never needs it. Changed by the shard's
+/// writer alone, when a commit is durable.
 final class RequestMemory: Sendable {
     private struct State {
         var isLoaded = false

@@ -70,7 +70,9 @@ import Testing
         version("1.5", "1.5"),
         version(#""1""#, "`1`"),
         version("18446744073709551616", "1.8446744073709552e+19"),
-        point(#""id":2,"vector":[1],"if_version":1,"if_version":1"#, "points[1].if_version: the field is given more than once"),
+        point(
+            #""id":2,"vector":[1],"if_version":1,"if_version":1"#,
+            "points[1].if_version: the field is given more than once"),
         points(
             #"{"if_version":true,"points":[]}"#,
             "if_version: an unsigned 64-bit integer or null is expected, not a boolean"),
@@ -81,7 +83,8 @@ import Testing
             #"{"batch":{"ids":[1,2],"vectors":[[1],[2]],"if_versions":[1,{}]}}"#,
             "batch.if_versions[1]: an unsigned 64-bit integer or null is expected, not an object"),
         points(
-            #"{"request_id":7,"points":[{"id":1,"vector":[1,2,3,4]}]}"#, "request_id: a string is expected, not a number"),
+            #"{"request_id":7,"points":[{"id":1,"vector":[1,2,3,4]}]}"#,
+            "request_id: a string is expected, not a number"),
         points(
             #"{"request_id":"","points":[{"id":1,"vector":[1,2,3,4]}]}"#,
             "request_id: 0 bytes, where 1 to 64 are allowed"),
@@ -89,7 +92,8 @@ import Testing
             #"{"request_id":"\#(String(repeating: "ä", count: 33))","points":[{"id":1,"vector":[1,2,3,4]}]}"#,
             "request_id: 66 bytes, where 1 to 64 are allowed"),
         Mistake(
-            method: "PUT", path: "/collections/c/points?if_version=x", body: #"{"points":[{"id":1,"vector":[1,2,3,4]}]}"#,
+            method: "PUT", path: "/collections/c/points?if_version=x",
+            body: #"{"points":[{"id":1,"vector":[1,2,3,4]}]}"#,
             error: "if_version: `x` is not an unsigned 64-bit integer"),
         Mistake(
             method: "PUT", path: "/collections/c/points?if_version=1",
