@@ -157,9 +157,10 @@ extension Coordinator {
             }
             // Perhaps it is only busy, or settling. The number leaves a shard out only when the health says so.
             let deadline = min(deadline, .after(ReplicaStatuses.patience))
-            let count = try? await read(shard.id, of: name, deadline: deadline) {
-                (service, context) throws(ShardError) in try await service.count(nil, context: context)
-            }
+            let read = ShardRead(
+                collection: record, kind: ReadKind(.count), deadline: deadline, merge: AnswerMerge.count
+            ) { (service, _, context) throws(ShardError) in try await service.count(nil, context: context) }
+            let count = try? await self.read(shard.id, read)
             if let count { points += count } else { health = .red }
         }
         return CollectionInfo(

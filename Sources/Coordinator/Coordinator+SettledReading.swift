@@ -6,9 +6,9 @@ extension Coordinator {
     ///
     /// - Throws: `unavailable`, which names the shard, when no primary answered in time.
     func readSettled<Answer: Sendable>(
-        _ shard: ShardID, of collection: String, deadline: Deadline, _ work: @escaping Read<Answer>
+        _ shard: ShardID, _ read: ShardRead<Answer>
     ) async throws(DatabaseError) -> Answer {
-        let patience = min(deadline, .after(Self.readPatience))
+        let (collection, deadline, patience) = (read.collection.name, read.shardDeadline, read.patience)
         var backoff = Backoff()
         var state = cache.current
         while true {
@@ -16,7 +16,9 @@ extension Coordinator {
             let failure: ShardError
             if state.isLive(record.primary) {
                 do throws(ShardError) {
-                    return try await attempt(at: record, deadline: deadline, work)
+                    return try await attempt(at: record, deadline: deadline) { (service, context) throws(ShardError) in
+                        try await read.ask(service, shard, context)
+                    }
                 } catch {
                     failure = error
                 }

@@ -12,6 +12,9 @@ package final class Coordinator: Database {
     /// hundred milliseconds, so what does not answer in this time will not.
     static let readPatience: Duration = .seconds(5)
 
+    /// The same of a read that leaves out what does not answer, or whose reader wants to know that replicas are missing.
+    static let settlingPatience: Duration = .seconds(1)
+
     /// The others learn of a change in milliseconds, unless they hang.
     private static let spreadPatience: Duration = .seconds(2)
 
@@ -30,10 +33,11 @@ package final class Coordinator: Database {
     ///   - cache: loaded, and kept current by its owner.
     ///   - queryExecutor: where queries run: on the threads that search, one needs no other thread for a shard of this
     ///     node.
+    ///   - hedgeShare: how many reads in all may be sent to a second replica when the first is slow: 0...1.
     ///   - readiness: why this node cannot take requests now; nil when it can.
     package init(
         node: NodeID, cache: ClusterStateCache, router: any ShardRouter,
-        queryExecutor: (any TaskExecutor)? = nil, logger: Logger,
+        queryExecutor: (any TaskExecutor)? = nil, hedgeShare: Double = 0.1, logger: Logger,
         readiness: @escaping @Sendable () -> String? = { nil }
     ) {
         self.node = node
@@ -42,7 +46,7 @@ package final class Coordinator: Database {
         self.queryExecutor = queryExecutor
         self.logger = logger
         self.readiness = readiness
-        preference = ReplicaPreference(localNode: node)
+        preference = ReplicaPreference(localNode: node, hedgeShare: hedgeShare)
     }
 
     package func notReadyReason() -> String? { readiness() }
@@ -65,6 +69,16 @@ package final class Coordinator: Database {
         }
     }
 
+    /// The same for a read that may be stale: when the control store does not answer, the state that is known.
+    func stateForAnswers(isStale: Bool) async throws(DatabaseError) -> ClusterState {
+        do {
+            return try await stateForAnswers()
+        } catch {
+            guard isStale else { throw error }
+            return cache.current
+        }
+    }
+
     /// Waits until whoever asks any node next finds what was just written. Where nodes ask the store before each
     /// answer, only this one has to catch up. A node that does not say so in time is not waited for.
     func spread(_ revision: Revision, deadline: Deadline) async throws(DatabaseError) {
@@ -78,10 +92,12 @@ package final class Coordinator: Database {
     }
 
     /// The shards of a collection that takes requests.
-    func routing(of name: String) async throws(DatabaseError) -> RoutingTable {
+    ///
+    /// - Parameter isStale: whether this node's state may be old.
+    func routing(of name: String, isStale: Bool = false) async throws(DatabaseError) -> RoutingTable {
         // A node whose state may be old, and which nobody waits for, sends nobody anywhere.
-        if !cache.store.latestRevisionIsCheap, let reason = readiness() { throw .unavailable(reason: reason) }
-        var state = try await stateForAnswers()
+        if !isStale, !cache.store.latestRevisionIsCheap, let reason = readiness() { throw .unavailable(reason: reason) }
+        var state = try await stateForAnswers(isStale: isStale)
         // A state that lags behind may not know it yet.
         if state.collection(name)?.value.state != .ready { state = try await freshState() }
         guard let table = state.routing(of: name) else { throw .collectionNotFound(name) }

@@ -8,11 +8,19 @@ struct CoordinatorMetrics: Sendable {
     private let writtenPoints = Counter(label: "shoal_written_points_total")
     let writeTime = Metrics.Timer(label: "shoal_write_duration_seconds")
     private let retriedReads = Counter(label: "shoal_read_retries_total")
+    private let hedges = Counter(label: "shoal_hedged_reads_total")
+    private let wonHedges = Counter(label: "shoal_hedges_won_total")
+    private let partialReads = Counter(label: "shoal_partial_reads_total")
+    private let staleReads = Counter(label: "shoal_stale_reads_total")
     private let retriedWrites = Counter(label: "shoal_write_retries_total")
 
     func countQueries(_ count: Int) { queries.increment(by: count) }
     func countWrittenPoints(_ count: Int) { writtenPoints.increment(by: count) }
     func countRetriedRead() { retriedReads.increment() }
+    func countHedge() { hedges.increment() }
+    func countWonHedge() { wonHedges.increment() }
+    func countPartialRead() { partialReads.increment() }
+    func countStaleRead() { staleReads.increment() }
     func countRetriedWrite() { retriedWrites.increment() }
 
     /// Runs `body` and records how long it took, whether or not it succeeded.

@@ -52,24 +52,25 @@ package protocol Database: Sendable {
 
     /// The points that exist among the ids, in the order of the ids.
     func retrieve(
-        _ request: RetrieveRequest, from collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> [Record]
+        _ request: RetrieveRequest, from collection: String, options: ReadOptions, deadline: Deadline
+    ) async throws(DatabaseError) -> Reading<[Record]>
 
     /// With `replica`, every physical shard is read from its in-sync replica on that node alone, and shards without one
     /// there are left out: what an operator compares replicas with.
     func scroll(
-        _ request: ScrollRequest, through collection: String, replica: NodeID?, deadline: Deadline
-    ) async throws(DatabaseError) -> ScrollPage
+        _ request: ScrollRequest, through collection: String, replica: NodeID?, options: ReadOptions,
+        deadline: Deadline
+    ) async throws(DatabaseError) -> Reading<ScrollPage>
 
     /// The exact number of points; with a filter, of those that pass.
     func count(
-        _ filter: Filter?, in collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> UInt64
+        _ filter: Filter?, in collection: String, options: ReadOptions, deadline: Deadline
+    ) async throws(DatabaseError) -> Reading<UInt64>
 
     /// Answers each query, in order; results come best first.
     func query(
-        _ queries: [Query], in collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> [QueryAnswer]
+        _ queries: [Query], in collection: String, options: ReadOptions, deadline: Deadline
+    ) async throws(DatabaseError) -> Reading<[QueryAnswer]>
 
     // Cluster
 
@@ -120,6 +121,33 @@ extension Database {
 
     package func move(_ request: MoveRequest, deadline: Deadline) async throws(DatabaseError) -> OperationStatus {
         try await begin(OperationRequest(request), maxBytesPerSecond: request.maxBytesPerSecond, deadline: deadline)
+    }
+}
+
+/// Reads of any in-sync replica of every shard.
+extension Database {
+    package func retrieve(
+        _ request: RetrieveRequest, from collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> [Record] {
+        try await retrieve(request, from: collection, options: .standard, deadline: deadline).value
+    }
+
+    package func scroll(
+        _ request: ScrollRequest, through collection: String, replica: NodeID?, deadline: Deadline
+    ) async throws(DatabaseError) -> ScrollPage {
+        try await scroll(request, through: collection, replica: replica, options: .standard, deadline: deadline).value
+    }
+
+    package func count(
+        _ filter: Filter?, in collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> UInt64 {
+        try await count(filter, in: collection, options: .standard, deadline: deadline).value
+    }
+
+    package func query(
+        _ queries: [Query], in collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> [QueryAnswer] {
+        try await query(queries, in: collection, options: .standard, deadline: deadline).value
     }
 }
 

@@ -3,10 +3,13 @@ package struct RequestContext: Sendable {
     /// The shard's epoch in the sender's shard map; a replica refuses an older one than its own.
     package var epoch: Epoch
     package var deadline: Deadline
+    /// Whether a replica that is not in sync may answer a read too, or one whose node holds no lease.
+    package var isStaleAllowed: Bool
 
-    package init(epoch: Epoch, deadline: Deadline) {
+    package init(epoch: Epoch, deadline: Deadline, isStaleAllowed: Bool = false) {
         self.epoch = epoch
         self.deadline = deadline
+        self.isStaleAllowed = isStaleAllowed
     }
 }
 

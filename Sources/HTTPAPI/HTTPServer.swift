@@ -10,6 +10,8 @@ import NIOPosix
 ///   - snapshots: The snapshots of this node.
 ///   - defaults: What a collection gets where its creator names nothing.
 ///   - metricsText: What `/metrics` answers, in Prometheus' text form.
+///   - memory: What requests in flight may take.
+///   - readTimeout: The longest wait for the answer to a read that names none.
 ///   - host: The address to listen on.
 ///   - port: The port; 0 takes a free one.
 ///   - onRunning: Called with the port when the server listens.
@@ -18,6 +20,8 @@ package func makeApplication(
     snapshots: any SnapshotDatabase,
     defaults: CollectionDefaults,
     metricsText: @escaping @Sendable () -> String,
+    memory: MemoryBudget = MemoryBudget(),
+    readTimeout: Duration = .seconds(30),
     host: String,
     port: Int,
     logger: Logger,
@@ -25,9 +29,10 @@ package func makeApplication(
 ) -> some ApplicationProtocol {
     let api = API(
         database: database, snapshots: snapshots, defaults: defaults,
-        bodies: RequestBodies(parsers: JSONParserPool(), threads: .singleton), metricsText: metricsText)
+        bodies: RequestBodies(parsers: JSONParserPool(), threads: .singleton), metricsText: metricsText,
+        readTimeout: readTimeout)
     return Application(
-        router: makeRouter(api),
+        router: makeRouter(api, memory),
         server: .http1(
             configuration: .init(
                 additionalChannelHandlers: [EarlyResponseHandler()], idleTimeout: HTTPLimits.idleTimeout)),
@@ -37,9 +42,11 @@ package func makeApplication(
         logger: logger)
 }
 
-private func makeRouter(_ api: API) -> Router<APIContext> {
+private func makeRouter(_ api: API, _ memory: MemoryBudget) -> Router<APIContext> {
     let router = Router(context: APIContext.self, options: [.autoGenerateHeadEndpoints])
     router.add(middleware: EnvelopeMiddleware(metrics: RequestMetrics()))
+    // Behind the one that turns errors into responses, so that these are counted too.
+    router.add(middleware: MemoryMiddleware(budget: memory))
     let table = RouteTable(router: router)
     ServiceRoutes(api: api).add(to: table)
     CollectionRoutes(api: api).add(to: table)

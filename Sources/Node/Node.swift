@@ -133,7 +133,7 @@ package final class Node: Service {
             let coordinator = Coordinator(
                 node: options.id, cache: cache,
                 router: NodeRouter(node: options.id, replicas: replicas, peers: peers),
-                queryExecutor: runtime.searchExecutor, logger: logger,
+                queryExecutor: runtime.searchExecutor, hedgeShare: options.hedgeShare, logger: logger,
                 readiness: { keeper.notReadyReason })
             var decisions = Controller.Options()
             decisions.transfersPerNode = options.transfersPerNode

@@ -31,6 +31,8 @@ package struct NodeOptions: Sendable {
     package var transfersPerNode = 1
     /// For how long a cluster has to be uneven before it is rebalanced by itself; nil for never.
     package var automaticRebalanceAfter: Duration?
+    /// How many reads in all may be sent to a second replica when the first is slow: 0...1.
+    package var hedgeShare = 0.1
     package var shard: ShardOptions
     package var searchThreads: Int
     package var indexingThreads: Int

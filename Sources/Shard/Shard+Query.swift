@@ -78,7 +78,9 @@ extension Shard {
     private func resultOnSearchThread<Value: Sendable>(
         _ deadline: Deadline, _ body: @escaping @Sendable () throws -> Value
     ) async -> Result<Value, ShardError> {
-        await runtime.search.run {
+        // Tasks that prefer the search threads, as all that answer clients do, come here when it is their turn.
+        guard !Task.isCancelled else { return .failure(.deadlineExceeded) }
+        return await runtime.search.run {
             guard !deadline.isPast else { return .failure(.deadlineExceeded) }
             guard !self.isClosed.load(ordering: .acquiring) else {
                 return .failure(.notServing(reason: "the shard is closed"))

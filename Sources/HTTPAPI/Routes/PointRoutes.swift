@@ -68,9 +68,10 @@ struct PointRoutes: Sendable {
             try root.retrieveCommand()
         }
         let records = try await api.database.retrieve(
-            command.request, from: collection, deadline: try api.deadline(request))
-        return Envelope.ok(context) { writer in
-            writer.array(records) {
+            command.request, from: collection, options: try ReadOptions(of: request, settled: command.request.isSettled),
+            deadline: try api.deadline(request))
+        return Envelope.ok(context, records) { writer in
+            writer.array(records.value) {
                 $0.record($1, command.payload, version: command.request.isSettled, parsers: api.parsers)
             }
         }
@@ -82,18 +83,24 @@ struct PointRoutes: Sendable {
         let withVersion = try api.flag("with_version", request)
         let records = try await api.database.retrieve(
             RetrieveRequest(ids: [id], withPayload: true, withVectors: .all, isSettled: withVersion), from: collection,
+            options: try ReadOptions(of: request, settled: withVersion, mayBePartial: false),
             deadline: try api.deadline(request))
-        guard let record = records.first else { throw APIError(pointNotFound: id) }
-        return Envelope.ok(context) { $0.record(record, .all, version: withVersion, parsers: api.parsers) }
+        guard let record = records.value.first else { throw APIError(pointNotFound: id) }
+        return Envelope.ok(context, records) { $0.record(record, .all, version: withVersion, parsers: api.parsers) }
     }
 
     @Sendable private func scroll(_ request: Request, _ context: APIContext) async throws -> Response {
         let collection = try api.collectionName(context)
         let command = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.scrollCommand() }
-        let page = try await api.database.scroll(
-            command.request, through: collection, replica: try api.replica(request), deadline: try api.deadline(request)
-        )
-        return Envelope.ok(context) { writer in
+        let (options, replica) = (try ReadOptions(of: request, settled: command.request.isSettled), try api.replica(request))
+        guard replica == nil || options.consistency == .one else {
+            throw DialectError("consistency", "one replica alone is read with `replica`; leave out one of the two")
+        }
+        let reading = try await api.database.scroll(
+            command.request, through: collection, replica: replica, options: options,
+            deadline: try api.deadline(request))
+        let page = reading.value
+        return Envelope.ok(context, reading) { writer in
             writer.raw("{\"points\":")
             writer.array(page.records) {
                 $0.record($1, command.payload, version: command.request.isSettled, parsers: api.parsers)
@@ -107,10 +114,11 @@ struct PointRoutes: Sendable {
     @Sendable private func count(_ request: Request, _ context: APIContext) async throws -> Response {
         let collection = try api.collectionName(context)
         let filter = try await api.bodies.json(of: request) { (root) throws(DialectError) in try root.countFilter() }
-        let count = try await api.database.count(filter, in: collection, deadline: try api.deadline(request))
-        return Envelope.ok(context) { writer in
+        let count = try await api.database.count(
+            filter, in: collection, options: try ReadOptions(of: request), deadline: try api.deadline(request))
+        return Envelope.ok(context, count) { writer in
             writer.raw("{\"count\":")
-            writer.integer(count)
+            writer.integer(count.value)
             writer.raw("}")
         }
     }

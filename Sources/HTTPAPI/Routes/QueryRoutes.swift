@@ -14,37 +14,41 @@ struct QueryRoutes: Sendable {
     }
 
     @Sendable private func query(_ request: Request, _ context: APIContext) async throws -> Response {
-        let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
+        let (commands, reading) = try await answer(request, context) { (root) throws(DialectError) in
             [try root.queryCommand()]
         }
-        return Envelope.ok(context, extras: { $0.profile(of: results[0]) }) {
+        let results = reading.value
+        return Envelope.ok(context, reading, extras: { $0.profile(of: results[0]) }) {
             $0.queryResult(results[0].points, commands[0], api.parsers)
         }
     }
 
     @Sendable private func queryBatch(_ request: Request, _ context: APIContext) async throws -> Response {
-        let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
+        let (commands, reading) = try await answer(request, context) { (root) throws(DialectError) in
             try root.searches { (element) throws(DialectError) in try element.queryCommand() }
         }
-        return Envelope.ok(context, extras: { $0.profiles(of: results) }) { writer in
+        let results = reading.value
+        return Envelope.ok(context, reading, extras: { $0.profiles(of: results) }) { writer in
             writer.array(zip(results, commands)) { $0.queryResult($1.0.points, $1.1, api.parsers) }
         }
     }
 
     @Sendable private func search(_ request: Request, _ context: APIContext) async throws -> Response {
-        let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
+        let (commands, reading) = try await answer(request, context) { (root) throws(DialectError) in
             [try root.olderSearchCommand()]
         }
-        return Envelope.ok(context, extras: { $0.profile(of: results[0]) }) {
+        let results = reading.value
+        return Envelope.ok(context, reading, extras: { $0.profile(of: results[0]) }) {
             $0.scoredPoints(results[0].points, commands[0].payload, parsers: api.parsers)
         }
     }
 
     @Sendable private func searchBatch(_ request: Request, _ context: APIContext) async throws -> Response {
-        let (commands, results) = try await answer(request, context) { (root) throws(DialectError) in
+        let (commands, reading) = try await answer(request, context) { (root) throws(DialectError) in
             try root.searches { (element) throws(DialectError) in try element.olderSearchCommand() }
         }
-        return Envelope.ok(context, extras: { $0.profiles(of: results) }) { writer in
+        let results = reading.value
+        return Envelope.ok(context, reading, extras: { $0.profiles(of: results) }) { writer in
             writer.array(zip(results, commands)) { $0.scoredPoints($1.0.points, $1.1.payload, parsers: api.parsers) }
         }
     }
@@ -53,14 +57,16 @@ struct QueryRoutes: Sendable {
     private func answer(
         _ request: Request, _ context: APIContext,
         _ read: @escaping @Sendable (JSONElement) throws(DialectError) -> [QueryCommand]
-    ) async throws -> (commands: [QueryCommand], results: [QueryAnswer]) {
+    ) async throws -> (commands: [QueryCommand], reading: Reading<[QueryAnswer]>) {
         let collection = try api.collectionName(context)
-        let deadline = try api.deadline(request)
+        let (options, deadline) = (try ReadOptions(of: request), try api.deadline(request))
         let commands = try await api.bodies.json(of: request, read)
         let queries = commands.compactMap { if case .search(let query) = $0.kind { query } else { nil } }
-        var answers =
-            queries.isEmpty
-            ? [][...] : try await api.database.query(queries, in: collection, deadline: deadline)[...]
+        var reading = Reading<[QueryAnswer]>([])
+        if !queries.isEmpty {
+            reading = try await api.database.query(queries, in: collection, options: options, deadline: deadline)
+        }
+        var answers = reading.value[...]
         guard answers.count == queries.count else {
             throw DatabaseError.internalFailure(reason: "\(answers.count) answers to \(queries.count) queries")
         }
@@ -71,12 +77,15 @@ struct QueryRoutes: Sendable {
             case .search: results.append(answers.removeFirst())
             case .listing(let request, let offset):
                 let page = try await api.database.scroll(
-                    request, through: collection, replica: nil, deadline: deadline)
-                let points = page.records.dropFirst(offset).map { ScoredPoint(record: $0, score: 0) }
+                    request, through: collection, replica: nil, options: options, deadline: deadline)
+                reading.isStale = reading.isStale || page.isStale
+                reading.missingShards = Set(reading.missingShards + page.missingShards).sorted()
+                let points = page.value.records.dropFirst(offset).map { ScoredPoint(record: $0, score: 0) }
                 results.append(QueryAnswer(points: points))
             }
         }
-        return (commands, results)
+        reading.value = results
+        return (commands, reading)
     }
 }
 

@@ -12,18 +12,21 @@ struct API: Sendable {
     let defaults: CollectionDefaults
     let bodies: RequestBodies
     let metricsText: @Sendable () -> String
+    /// Longest wait for the answer to a read that names none.
+    let readTimeout: Duration
 
     var parsers: JSONParserPool { bodies.parsers }
 
-    /// Longest wait for the answer when the request names none.
-    static let readTimeout = Duration.seconds(30)
+    /// The same for a write.
     static let writeTimeout = Duration.seconds(60)
     /// Seconds that `timeout` may ask for.
     static let timeoutSeconds = 1...3_600
 
-    /// The moment until which the request may take: `?timeout=` seconds, or `standard` from now.
-    func deadline(_ request: Request, standard: Duration = readTimeout) throws -> Deadline {
-        guard let text = request.uri.queryParameters["timeout"], !text.isEmpty else { return .after(standard) }
+    /// The moment until which the request may take: `?timeout=` seconds, or `standard` from now, or `readTimeout`.
+    func deadline(_ request: Request, standard: Duration? = nil) throws -> Deadline {
+        guard let text = request.uri.queryParameters["timeout"], !text.isEmpty else {
+            return .after(standard ?? readTimeout)
+        }
         guard let seconds = Int(text), Self.timeoutSeconds.contains(seconds) else {
             let range = Self.timeoutSeconds
             throw DialectError(

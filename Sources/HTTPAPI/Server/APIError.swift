@@ -25,10 +25,13 @@ struct APIError: Error, Equatable {
         self.retryAfterSeconds = retryAfterSeconds
     }
 
-    static let bodyTooLarge = APIError(
-        .contentTooLarge, "the body is larger than the limit of \(Limits.bodyBytes) bytes", closesConnection: true)
     static let bodyBroken = APIError(
         .badRequest, "the body ended early or its framing is broken", closesConnection: true)
+
+    init(bodyAbove limit: Int) {
+        self.init(
+            .contentTooLarge, "the body is larger than the limit of \(limit) bytes", closesConnection: true)
+    }
 
     init(_ error: DialectError) {
         self.init(.badRequest, "Wrong input: \(error)")

@@ -26,10 +26,14 @@ struct EnvelopeMiddleware: RouterMiddleware {
         if let error = error as? HTTPError, error.status == .notFound, error.body == nil {
             return APIError(.notFound, "Not found: no such path, \(quoted(request.uri.path))")
         }
-        guard let known = APIError(any: error) else {
+        guard var known = APIError(any: error) else {
             context.logger.error(
                 "a request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
             return APIError(.internalServerError, "Service internal error")
+        }
+        if known.status == .gatewayTimeout {
+            let limit = request.uri.queryParameters["timeout"].map { "`timeout` is \($0) s" } ?? "no `timeout` was given"
+            known.message += " (\(limit))"
         }
         if known.status.kind == .serverError {
             context.logger.warning(

@@ -1,4 +1,5 @@
 import CSimdJSON
+import Coordinator
 import DataModel
 import HTTPTypes
 import Hummingbird
@@ -12,6 +13,9 @@ struct RequestBodies: Sendable {
     /// millisecond, which the threads of the concurrency pool can spare.
     static let largestInlineBytes = 256 << 10
 
+    /// What a body of unknown length gets at a time.
+    private static let chunkedStep = 256 << 10
+
     let parsers: JSONParserPool
     let threads: NIOThreadPool
 
@@ -21,7 +25,10 @@ struct RequestBodies: Sendable {
     func json<R: Sendable>(
         of request: Request, _ read: @escaping @Sendable (JSONElement) throws(DialectError) -> R
     ) async throws -> R {
-        let body = try await collected(request)
+        let memory = RequestMemory.current
+        let body = try await collected(request, memory)
+        try await memory?.parse(body.readableBytes, deadline: .after(MemoryBudget.patience))
+        defer { memory?.parsed(body.readableBytes) }
         let parsers = parsers
         let parse = { @Sendable () throws(DialectError) -> R in
             // `withUnsafeReadableBytes` does not know typed throws.
@@ -33,19 +40,43 @@ struct RequestBodies: Sendable {
         return try await threads.runIfActive { try parse() }
     }
 
-    private func collected(_ request: Request) async throws -> ByteBuffer {
+    private func collected(_ request: Request, _ memory: RequestMemory?) async throws -> ByteBuffer {
         try checkType(of: request)
-        if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > Self.maximumBytes {
-            throw APIError.bodyTooLarge
-        }
+        let limit = min(Self.maximumBytes, memory?.largestBody ?? .max)
+        let length = request.headers[.contentLength].flatMap { Int($0) }
+        if let length, length > limit { throw APIError(bodyAbove: limit) }
         do {
-            return try await request.body.collect(upTo: Self.maximumBytes)
+            try await memory?.arrive(length ?? Self.chunkedStep, deadline: .after(MemoryBudget.patience))
+            if length != nil { return try await request.body.collect(upTo: limit) }
+            return try await collectedUnannounced(request, limit: limit, memory)
         } catch is NIOTooManyBytesError {
-            throw APIError.bodyTooLarge
+            throw APIError(bodyAbove: limit)
+        } catch let error as DatabaseError {
+            // The body was not read to its end.
+            var refusal = APIError(error)
+            refusal.closesConnection = true
+            throw refusal
         } catch {
             // The client's framing is broken, or it went away in the middle.
             throw APIError.bodyBroken
         }
+    }
+
+    /// Reads a body of which nobody said how long it is, taking memory for it step by step.
+    private func collectedUnannounced(
+        _ request: Request, limit: Int, _ memory: RequestMemory?
+    ) async throws -> ByteBuffer {
+        var body = ByteBuffer()
+        var allowed = Self.chunkedStep
+        for try await var part in request.body {
+            guard body.readableBytes + part.readableBytes <= limit else { throw NIOTooManyBytesError(maxBytes: limit) }
+            while body.readableBytes + part.readableBytes > allowed {
+                try await memory?.arrive(Self.chunkedStep, deadline: .after(MemoryBudget.patience))
+                allowed += Self.chunkedStep
+            }
+            body.writeBuffer(&part)
+        }
+        return body
     }
 
     /// Refuses bodies that are said to be something else: a web page can send those to any server unasked.

@@ -88,10 +88,13 @@ extension LocalReplica: ShardService {
     /// so that every write acknowledged until then is in the answer; after, since the process may have been stopped for
     /// long in between.
     ///
+    /// Who allows a stale answer gets one of whatever is here, unless that is damaged.
+    ///
     /// - Parameter settled: only as the primary, and when all that the work can have seen is acknowledged.
     func serving<Answer>(
         _ context: RequestContext, settled: Bool = false, _ work: (Shard) async throws(ShardError) -> Answer
     ) async throws(ShardError) -> Answer {
+        guard !context.isStaleAllowed else { return try await sound(work) }
         try ServingRight.check(epoch: context.epoch, against: try await servingRecord(context))
         let shell = settled ? try primaryShell() : nil
         let answer = try await sound(work)

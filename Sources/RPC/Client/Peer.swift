@@ -60,19 +60,19 @@ package final class Peer: Sendable {
     ///
     /// - Parameter capacity: the bytes to expect of the encoded arguments.
     func call<Answer>(
-        _ method: Method, shard: ShardID, epoch: Epoch, deadline: Deadline, lane: Lane, capacity: Int = 256,
+        _ method: Method, shard: ShardID, _ context: RequestContext, lane: Lane, capacity: Int = 256,
         arguments: (inout BinaryWriter) -> Void = { _ in },
         answer: (inout BinaryReader) throws(BinaryFormatError) -> Answer
     ) async throws(ShardError) -> Answer {
         var writer = BinaryWriter(capacity: capacity)
-        RequestHead(shard: shard, epoch: epoch).encode(to: &writer)
+        RequestHead(shard: shard, epoch: context.epoch, isStaleAllowed: context.isStaleAllowed).encode(to: &writer)
         arguments(&writer)
         guard Frame.fits(bodyBytes: writer.bytes.count) else {
             throw .invalid(reason: "a message of \(writer.bytes.count) bytes is more than nodes send each other")
         }
         let frame = Frame(
-            kind: .request, method: method.rawValue, remainingMicroseconds: deadline.remainingMicroseconds)
-        let body = try await connection(for: lane).send(frame, body: writer.bytes, deadline: deadline)
+            kind: .request, method: method.rawValue, remainingMicroseconds: context.deadline.remainingMicroseconds)
+        let body = try await connection(for: lane).send(frame, body: writer.bytes, deadline: context.deadline)
         do throws(BinaryFormatError) {
             return try body.withUnsafeReadableBytes { (bytes) throws(BinaryFormatError) in
                 var reader = BinaryReader(bytes)

@@ -53,7 +53,7 @@ package struct RemoteReplica: ReplicaService {
         answer: (inout BinaryReader) throws(BinaryFormatError) -> Answer
     ) async throws(ShardError) -> Answer {
         try await peer.call(
-            method, shard: id, epoch: context.epoch, deadline: context.deadline, lane: lane, capacity: capacity,
+            method, shard: id, context, lane: lane, capacity: capacity,
             arguments: arguments, answer: answer)
     }
 }

@@ -44,8 +44,7 @@ package struct RemoteShard: ShardService {
         _ request: WriteRequest, context: RequestContext
     ) async throws(ShardError) -> WriteReceipt {
         try await peer.call(
-            .write, shard: id, epoch: context.epoch, deadline: context.deadline, lane: .write,
-            capacity: 128 + request.estimatedBytes
+            .write, shard: id, context, lane: .write, capacity: 128 + request.estimatedBytes
         ) {
             request.encode(to: &$0)
         } answer: { (reader) throws(BinaryFormatError) in
@@ -98,7 +97,7 @@ package struct RemoteShard: ShardService {
         answer: (inout BinaryReader) throws(BinaryFormatError) -> Answer
     ) async throws(ShardError) -> Answer {
         try await peer.call(
-            method, shard: id, epoch: context.epoch, deadline: context.deadline, lane: lane, capacity: capacity,
+            method, shard: id, context, lane: lane, capacity: capacity,
             arguments: arguments, answer: answer)
     }
 }

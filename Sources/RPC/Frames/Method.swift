@@ -35,22 +35,27 @@ struct RequestHead: Sendable, Equatable, BinaryCodable {
     var shard: ShardID
     /// The shard's epoch in the sender's shard map; 0 where the method takes none.
     var epoch: Epoch
+    /// See `RequestContext`.
+    var isStaleAllowed: Bool
 
-    init(shard: ShardID, epoch: Epoch) {
+    init(shard: ShardID, epoch: Epoch, isStaleAllowed: Bool = false) {
         self.shard = shard
         self.epoch = epoch
+        self.isStaleAllowed = isStaleAllowed
     }
 
     func encode(to writer: inout BinaryWriter) {
         writer.write(shard.collection.rawValue)
         writer.write(shard.number.rawValue)
         writer.write(epoch.rawValue)
+        writer.write(isStaleAllowed)
     }
 
     init(from reader: inout BinaryReader) throws(BinaryFormatError) {
         let collection = CollectionID(try reader.readString())
         shard = ShardID(collection: collection, number: ShardNumber(try reader.readInteger()))
         epoch = Epoch(try reader.readInteger())
+        isStaleAllowed = try reader.readBool()
     }
 }
 

@@ -10,7 +10,8 @@ struct RequestDispatch: Sendable {
         guard let method = Method(rawValue: rawMethod) else {
             throw .invalid(reason: "the node knows no method \(rawMethod)")
         }
-        guard !deadline.isPast else { throw .deadlineExceeded }
+        // It may have waited for a thread for long, and who asked may not wait any more.
+        guard !deadline.isPast, !Task.isCancelled else { throw .deadlineExceeded }
         let answer =
             switch method {
             case .search: try await search(body, deadline)
@@ -50,7 +51,8 @@ struct RequestDispatch: Sendable {
             return try body.withUnsafeReadableBytes { (bytes) throws(BinaryFormatError) in
                 var reader = BinaryReader(bytes)
                 let head = try RequestHead(from: &reader)
-                let context = RequestContext(epoch: head.epoch, deadline: deadline)
+                let context = RequestContext(
+                    epoch: head.epoch, deadline: deadline, isStaleAllowed: head.isStaleAllowed)
                 let decoded = Decoded(shard: head.shard, context: context, arguments: try arguments(&reader))
                 guard reader.remaining == 0 else {
                     throw BinaryFormatError(description: "\(reader.remaining) bytes too many")

@@ -1,4 +1,5 @@
 import Cluster
+import Coordinator
 import Foundation
 import HTTPAPI
 import Hummingbird
@@ -40,12 +41,16 @@ struct NodeAssembly {
         }
         let node = Node(options: options, store: store, logger: logger)
         try await node.start()
+        let memory = MemoryBudget(bytes: configuration.maximumRequestBytes)
         let application = makeApplication(
             database: node.database, snapshots: node.snapshots, defaults: defaults,
             metricsText: {
                 PrometheusText.render(
-                    registry, process: ProcessMetrics.read(version: Shoal.version) + StorageMetrics.read(node))
+                    registry,
+                    process: ProcessMetrics.read(version: Shoal.version) + StorageMetrics.read(node)
+                        + [ProcessMetric(memory)])
             },
+            memory: memory, readTimeout: configuration.readTimeout,
             host: endpoints.httpHost, port: endpoints.httpPort, logger: logger)
         // Shut down in reverse order: no request comes in any more when the node closes its shards.
         var group = ServiceGroupConfiguration(
@@ -73,6 +78,7 @@ struct NodeAssembly {
         options.automaticRebalanceAfter =
             configuration.rebalance == .automatic ? configuration.rebalanceAfter : nil
         options.shard = configuration.storage
+        options.hedgeShare = Double(configuration.hedgePercent) / 100
         options.snapshotsFolder = configuration.snapshotsFolder.map { "\($0)/node-\(endpoints.id)" }
         options.importFolder = configuration.importFolder
         if let threads = configuration.searchThreads { options.searchThreads = threads }
@@ -97,6 +103,14 @@ struct NodeAssembly {
         var logger = Logger(label: "shoal")
         logger[metadataKey: "node"] = "\(endpoints.id)"
         return logger
+    }
+}
+
+extension ProcessMetric {
+    fileprivate init(_ memory: MemoryBudget) {
+        self.init(
+            name: "shoal_request_memory_bytes", kind: .gauge, help: "Memory that is set aside for requests in flight.",
+            value: Double(memory.taken))
     }
 }
 

@@ -97,6 +97,7 @@ extension ClusterConfiguration {
     private mutating func readServers(_ root: inout YAMLSection) throws(ConfigurationError) {
         var http = try root.section("http")
         httpHost = try http.text("host") ?? httpHost
+        maximumRequestBytes = try http.bytes("maxMemory", in: Self.requestMemory) ?? maximumRequestBytes
         try finish(http)
         var rpc = try root.section("rpc")
         rpcHost = try rpc.text("host") ?? rpcHost
@@ -140,6 +141,8 @@ extension ClusterConfiguration {
         try finish(section)
         var search = try root.section("search")
         searchThreads = try search.integer("threads", in: Self.threadCounts)
+        readTimeout = try search.duration("timeout", in: .seconds(1)...(.seconds(3_600))) ?? readTimeout
+        hedgePercent = try search.integer("hedgePercent", in: 0...100) ?? hedgePercent
         try finish(search)
         var indexing = try root.section("indexing")
         indexingThreads = try indexing.integer("threads", in: Self.threadCounts)
@@ -186,6 +189,8 @@ extension ClusterConfiguration {
     private static let mapSizes = 64 << 20...8 << 40
     /// With little more than the blocks that one row is linked from, each row would need a checkpoint.
     private static let overlaySizes = 16 << 20...1 << 40
+    /// A request's body may take a sixteenth of it.
+    private static let requestMemory = 16 << 20...1 << 40
     private static let threadCounts = 1...1_024
 
     private mutating func finish(_ section: YAMLSection) throws(ConfigurationError) {

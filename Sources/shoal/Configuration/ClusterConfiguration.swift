@@ -1,4 +1,5 @@
 package import Cluster
+import Coordinator
 package import DataModel
 package import Shard
 
@@ -33,6 +34,12 @@ package struct ClusterConfiguration: Sendable {
     package var rpcPort = 6_335
     package var httpHost = "127.0.0.1"
     package var rpcHost = "127.0.0.1"
+    /// What requests in flight may take on each node, see `MemoryBudget`.
+    package var maximumRequestBytes = MemoryBudget.standardBytes
+    /// The longest wait for the answer to a read that names none.
+    package var readTimeout = Duration.seconds(30)
+    /// Reads in a hundred that may be sent to a second replica when the first is slow.
+    package var hedgePercent = 10
     package var storage = ShardOptions()
     /// Absolute; each node has a folder of its own in it. Nil for `snapshots` in each node's data folder.
     package var snapshotsFolder: String?

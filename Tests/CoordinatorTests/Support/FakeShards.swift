@@ -24,6 +24,8 @@ final class FakeShards: ShardRouter, Sendable {
         /// The answers to searches, instead of real ones.
         var hits: [ShardNumber: [ScoredPoint]] = [:]
         var epochs: [Epoch] = []
+        /// Counts that may have been stale.
+        var staleCalls = 0
         /// What every replica on the node says of its payload indexes.
         var payloadIndexes: [NodeID: [PayloadIndexStatus]] = [:]
     }
@@ -102,6 +104,7 @@ private struct FakeReplica: ShardService {
 
     func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 {
         try await shards.enter(node, deadline: context.deadline)
+        if context.isStaleAllowed { shards.with { $0.staleCalls += 1 } }
         return shards.with { [shard] state in UInt64(state.points[shard]?.count ?? 0) }
     }
 

@@ -49,6 +49,12 @@ final class Fixture: Sendable {
         return try await coordinator.collection("c", deadline: .soon).id
     }
 
+    /// The node's lease ends.
+    func die(_ node: UInt32) async throws {
+        _ = try await store.transaction(guards: [], mutations: [.delete(key: ControlKey.live(NodeID(node)))])
+        try await cache.refreshIfStale()
+    }
+
     /// The only shard of `c`.
     func shard() throws -> ShardRecord {
         try #require(cache.current.routing(of: "c")?.shards.first?.value)

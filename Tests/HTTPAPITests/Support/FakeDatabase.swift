@@ -21,6 +21,7 @@ final class FakeDatabase: Database {
         var undrained: [NodeID] = []
         var lastScrollReplica: NodeID?
         var lastQueries: [Query] = []
+        var lastReadOptions: ReadOptions?
         /// Of the last scroll, count or delete. Nothing is filtered.
         var lastFilter: Filter?
         /// Its conditions and name are noted only.
@@ -139,6 +140,14 @@ final class FakeDatabase: Database {
         }
     }
 
+    /// Answers as if shards 1 and 4 had nobody who answers.
+    private func reading<Value>(_ value: Value, _ options: ReadOptions) -> Reading<Value> {
+        state.withLock { $0.lastReadOptions = options }
+        return Reading(
+            value, missingShards: options.allowsPartial ? [ShardNumber(1), ShardNumber(4)] : [],
+            isStale: options.consistency == .stale)
+    }
+
     private static func record(_ point: Point, payload: Bool, vectors: VectorSelector) -> Record {
         var chosen: NamedVectors?
         switch vectors {
@@ -154,41 +163,45 @@ final class FakeDatabase: Database {
     }
 
     func retrieve(
-        _ request: RetrieveRequest, from collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> [Record] {
-        try with(collection) { (collection) throws(DatabaseError) in
+        _ request: RetrieveRequest, from collection: String, options: ReadOptions, deadline: Deadline
+    ) async throws(DatabaseError) -> Reading<[Record]> {
+        let records = try with(collection) { (collection) throws(DatabaseError) in
             request.ids.compactMap { collection.points[$0] }.map {
                 Self.record($0, payload: request.withPayload, vectors: request.withVectors)
             }
         }
+        return reading(records, options)
     }
 
     func scroll(
-        _ request: ScrollRequest, through collection: String, replica: NodeID?, deadline: Deadline
-    ) async throws(DatabaseError) -> ScrollPage {
+        _ request: ScrollRequest, through collection: String, replica: NodeID?, options: ReadOptions,
+        deadline: Deadline
+    ) async throws(DatabaseError) -> Reading<ScrollPage> {
         state.withLock { $0.lastScrollReplica = replica }
         state.withLock { $0.lastFilter = request.filter }
-        return try with(collection) { (collection) throws(DatabaseError) in
+        let page = try with(collection) { (collection) throws(DatabaseError) in
             let ids = collection.points.keys.filter { id in request.start.map { $0 <= id } ?? true }.sorted()
             let records = ids.prefix(request.limit).compactMap { collection.points[$0] }.map {
                 Self.record($0, payload: request.withPayload, vectors: request.withVectors)
             }
             return ScrollPage(records: records, next: ids.dropFirst(request.limit).first)
         }
+        return reading(page, options)
     }
 
     func count(
-        _ filter: Filter?, in collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> UInt64 {
+        _ filter: Filter?, in collection: String, options: ReadOptions, deadline: Deadline
+    ) async throws(DatabaseError) -> Reading<UInt64> {
         state.withLock { $0.lastFilter = filter }
-        return try with(collection) { (collection) throws(DatabaseError) in UInt64(collection.points.count) }
+        let count = try with(collection) { (collection) throws(DatabaseError) in UInt64(collection.points.count) }
+        return reading(count, options)
     }
 
     func query(
-        _ queries: [Query], in collection: String, deadline: Deadline
-    ) async throws(DatabaseError) -> [QueryAnswer] {
+        _ queries: [Query], in collection: String, options: ReadOptions, deadline: Deadline
+    ) async throws(DatabaseError) -> Reading<[QueryAnswer]> {
         state.withLock { $0.lastQueries = queries }
-        return try with(collection) { (collection) throws(DatabaseError) in
+        let answers = try with(collection) { (collection) throws(DatabaseError) in
             var results: [QueryAnswer] = []
             for query in queries {
                 let profile = SearchProfile(strategy: .filteredGraph, possibleRows: 4, comparisons: 7)
@@ -199,6 +212,7 @@ final class FakeDatabase: Database {
             }
             return results
         }
+        return reading(answers, options)
     }
 
     private static func answer(_ query: Query, _ collection: Collection) throws(DatabaseError) -> [ScoredPoint] {

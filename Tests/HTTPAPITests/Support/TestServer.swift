@@ -1,3 +1,4 @@
+import Coordinator
 import DataModel
 import Foundation
 import HTTPAPI
@@ -27,16 +28,19 @@ struct Answer: Sendable {
 struct TestServer: Sendable {
     let database: FakeDatabase
     let snapshots: FakeSnapshots
+    let memory: MemoryBudget
     let port: Int
 
-    static func run(_ body: @escaping @Sendable (TestServer) async throws -> Void) async throws {
+    static func run(
+        memory: MemoryBudget = MemoryBudget(), _ body: @escaping @Sendable (TestServer) async throws -> Void
+    ) async throws {
         let (database, snapshots) = (FakeDatabase(), FakeSnapshots())
         let (ports, continuation) = AsyncStream<Int>.makeStream()
         let application = makeApplication(
             database: database, snapshots: snapshots,
             defaults: CollectionDefaults(
                 virtualShards: 128, physicalShards: 3, replicationFactor: 2, writeConsistencyFactor: 1),
-            metricsText: { "shoal_up 1\n" }, host: "127.0.0.1", port: 0, logger: quietLogger,
+            metricsText: { "shoal_up 1\n" }, memory: memory, host: "127.0.0.1", port: 0, logger: quietLogger,
             onRunning: { port in continuation.yield(port) })
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(services: [application], logger: quietLogger))
@@ -45,9 +49,8 @@ struct TestServer: Sendable {
             var iterator = ports.makeAsyncIterator()
             guard let port = await iterator.next() else { return }
             let result: Result<Void, any Error>
-            do { result = .success(try await body(TestServer(database: database, snapshots: snapshots, port: port))) } catch {
-                result = .failure(error)
-            }
+            let server = TestServer(database: database, snapshots: snapshots, memory: memory, port: port)
+            do { result = .success(try await body(server)) } catch { result = .failure(error) }
             await group.triggerGracefulShutdown()
             try await tasks.waitForAll()
             try result.get()

@@ -47,11 +47,11 @@ import shoal
                 cluster: {name: words-2, nodeCount: 4, replicationFactor: 3, writeConsistencyFactor: 2,
                           httpPort: 7001, rpcPort: 7002, zones: [a, b, a, b, c], rebalance: automatic, rebalanceAfter: 5m,
                           sharding: {virtualShards: 256, physicalShards: 8}}
-                http: {host: 0.0.0.0}
+                http: {host: 0.0.0.0, maxMemory: 64MiB}
                 rpc: {host: "::1"}
                 storage: {durability: interval, syncInterval: 200ms, pointsMapSize: 1TiB, indexMapSize: 512MiB,
                           maxUnindexedRows: 5000, maxOverlay: 64MiB, retainedLog: 2MiB, maxPinnedLog: 3MiB}
-                search: {threads: 3}
+                search: {threads: 3, timeout: 7s, hedgePercent: 5}
                 indexing: {threads: 2}
                 replication: {timeout: 20s, refusalTimeout: 4s, unreachableTimeout: 500ms, leaseDuration: 6s,
                               compareInterval: 5m, transfersPerNode: 2, maxTransferBytesPerSecond: 10MiB}
@@ -61,7 +61,8 @@ import shoal
             "cluster.name": "words-2",
             "cluster.nodeCount": "4", "cluster.replicationFactor": "3", "cluster.writeConsistencyFactor": "2",
             "cluster.httpPort": "7001", "cluster.rpcPort": "7002", "cluster.sharding.virtualShards": "256",
-            "cluster.sharding.physicalShards": "8", "http.host": "0.0.0.0", "rpc.host": "::1",
+            "cluster.sharding.physicalShards": "8", "http.host": "0.0.0.0", "http.maxMemory": "64MiB",
+            "search.timeout": "7s", "search.hedgePercent": "5", "rpc.host": "::1",
             "storage.durability": "interval", "storage.syncInterval": "200ms", "storage.pointsMapSize": "1TiB",
             "storage.indexMapSize": "512MiB", "storage.maxUnindexedRows": "5000", "storage.maxOverlay": "64MiB",
             "storage.retainedLog": "2MiB", "storage.maxPinnedLog": "3MiB", "search.threads": "3",
@@ -153,6 +154,9 @@ import shoal
             "cluster.sharding.virtualShards": "\(configuration.virtualShards)",
             "cluster.sharding.physicalShards": "\(configuration.physicalShards)",
             "http.host": configuration.httpHost,
+            "http.maxMemory": Quantities.text(bytes: configuration.maximumRequestBytes),
+            "search.timeout": Quantities.text(configuration.readTimeout),
+            "search.hedgePercent": "\(configuration.hedgePercent)",
             "rpc.host": configuration.rpcHost,
             "storage.durability": storage.durability.rawValue,
             "storage.syncInterval": Quantities.text(storage.syncInterval),
