@@ -122,7 +122,7 @@ def test_a_flood_of_large_answers_is_answered_or_refused_within_the_memory(node,
     path = f"/collections/{COLLECTION}/points/scroll"
     before = anonymous_memory(node.process.pid)
     with Watch(node.process.pid) as watch:
-        outcomes = flood(node.url, [wanted], path, clients=24, rounds=4, method="POST")
+        outcomes = flood(node.url, [wanted], f"{path}?timeout=600", clients=24, rounds=4, method="POST")
     counts = {outcome: outcomes.count(outcome) for outcome in set(outcomes)}
     grown = watch.largest - before
     measured(f"96 scrolls of 1,000 vectors by 24 clients, http.maxMemory 64 MiB: {counts}; memory grew by {grown >> 20} MiB at most")
