@@ -24,7 +24,7 @@ extension Coordinator {
                 virtualShards: collection.config.virtualShards,
                 replicationFactor: collection.config.replicationFactor,
                 health: health(
-                    of: state.shards(of: collection.id).map(\.value), live: state.liveNodes, statuses: nil))
+                    of: state.servingShards(of: collection.id).map(\.value), live: state.liveNodes, statuses: nil))
         }
         return ClusterStatus(
             clusterID: state.cluster?.value.id ?? "", answeredBy: node, nodes: nodes, collections: collections,
@@ -65,6 +65,7 @@ extension Coordinator {
                 deadRows: status?.deadRows, compaction: status?.compaction?.description, damage: status?.damage)
         }
         return ShardTable.Shard(
-            number: shard.id.number, virtualShards: shard.virtualShards, epoch: shard.epoch, replicas: replicas)
+            number: shard.id.number, virtualShards: shard.virtualShards, epoch: shard.epoch, replicas: replicas,
+            isFilling: shard.filling != nil)
     }
 }

@@ -143,7 +143,16 @@ extension Coordinator {
     }
 
     package func collection(_ name: String, deadline: Deadline) async throws(DatabaseError) -> CollectionInfo {
-        let table = try await routing(of: name)
+        while true {
+            let table = try await routing(of: name)
+            let info = await info(of: table, deadline: deadline)
+            // Shards that are split or merged meanwhile have no points any more.
+            if try await routing(of: name).hasShards(of: table) || deadline.isPast { return info }
+        }
+    }
+
+    private func info(of table: RoutingTable, deadline: Deadline) async -> CollectionInfo {
+        let name = table.collection.value.name
         let live = cache.current.liveNodes
         let shards = table.shards.map(\.value)
         let statuses = await ReplicaStatuses.ask(shards, live: live, router: router, deadline: deadline)

@@ -50,7 +50,7 @@ extension Coordinator {
             throw .invalid(reason: "node: the cluster has no node \(node)")
         }
         let chosen = collections.flatMap { collection in
-            state.shards(of: collection.id).map(\.value)
+            state.servingShards(of: collection.id).map(\.value)
                 .filter { request.shard == nil || $0.id.number == request.shard }
                 .flatMap { shard in
                     shard.replicas.filter { request.node == nil || $0.node == request.node }

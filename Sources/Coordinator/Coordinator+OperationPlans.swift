@@ -87,7 +87,10 @@ extension Coordinator {
         guard let shard = state.shard(id)?.value else {
             throw .invalid(reason: "shard: collection \(collection) has no shard \(number)")
         }
-        if let open = state.openOperations.first(where: { $0.value.kind.shard == id }) {
+        if shard.filling != nil {
+            throw .invalid(reason: "shard: shard \(number) is still being filled by a split or merge")
+        }
+        if let open = state.openOperations.first(where: { $0.value.kind.shards.contains(id) }) {
             throw .invalid(reason: "shard: operation \(open.value.id) on shard \(number) is not over yet")
         }
         return shard

@@ -33,6 +33,7 @@ extension Coordinator {
                 try ShardSplit.split(ids, table: table) { $0 }.map { ($0.shard, .delete($0.elements)) }
             case .deleteMatching(let filter):
                 table.shards.map { ($0.value.id, .deleteMatching(filter)) }
+            case .adopt: throw .internalFailure(reason: "no client adopts points")
             }
         let conditions = try ShardSplit.split(request.conditions, table: table) { $0.id }
         return operations.map { shard, operation in
@@ -49,7 +50,7 @@ extension Coordinator {
         // All to their end: one shard's failure shall not cut off another's write half-way.
         let results = try await concurrently(parts) { (part) throws(DatabaseError) in
             do throws(DatabaseError) {
-                let sequence = try await self.write(
+                let sequence = try await self.writeThrough(
                     part.request, shard: part.shard, of: collection, deadline: deadline)
                 return Result<SequenceNumber, DatabaseError>.success(sequence)
             } catch {
@@ -77,6 +78,19 @@ extension Coordinator {
         }
         guard conflict.refusals.isEmpty else { throw .writeConflict(conflict) }
         return sequence
+    }
+
+    /// Sends one shard's write to it, or, when it was split or merged, to those that have taken its place: some may have
+    /// done their part as others', which they know by the write's name.
+    private func writeThrough(
+        _ request: WriteRequest, shard: ShardID, of collection: String, deadline: Deadline
+    ) async throws(DatabaseError) -> SequenceNumber {
+        do throws(DatabaseError) {
+            return try await write(request, shard: shard, of: collection, deadline: deadline)
+        } catch {
+            guard let table = try await routing(of: collection, without: shard) else { throw error }
+            return try await write(try parts(of: request, table: table), to: collection, deadline: deadline)
+        }
     }
 
     /// Sends one shard's write to its primary, again when the role has moved or the connection broke: by its name the

@@ -92,6 +92,11 @@ package protocol Database: Sendable {
     /// Lets a node that is being drained, or is, take replicas again; what it gave up stays where it is.
     func undrain(_ node: NodeID) async throws(DatabaseError)
 
+    /// Plans splits or merges of physical shards and, unless it is a dry run, records them as operations.
+    func reshard(
+        _ request: ReshardRequest, dryRun: Bool, deadline: Deadline
+    ) async throws(DatabaseError) -> ReshardReport
+
     /// All operations that are not older than a day, newest first.
     func operations() async throws(DatabaseError) -> [OperationStatus]
 

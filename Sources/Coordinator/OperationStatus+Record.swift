@@ -37,6 +37,10 @@ extension OperationStatus {
 
     private static func bytes(of operation: OperationRecord, in state: ClusterState) -> (done: UInt64, total: UInt64) {
         if let progress = state.progress[operation.id] { return (progress.bytesDone, progress.bytesTotal) }
+        if case .reshard = operation.kind, operation.state != .done {
+            let parts = state.progress.filter { $0.key.hasPrefix(operation.id + "/") }.values
+            return (parts.reduce(0) { $0 + $1.bytesDone }, operation.bytesTotal)
+        }
         return (operation.state == .done ? operation.bytesTotal : 0, operation.bytesTotal)
     }
 }
@@ -60,6 +64,11 @@ struct OperationWords {
         case .drain(let node): self.init("drain", "node \(node)")
         case .remove(let node): self.init("remove", "node \(node)")
         case .rebalance(let measure): self.init("rebalance", measure.map { "by \($0.rawValue)" } ?? "")
+        case .reshard(let plan):
+            let shards = plan.from.map(\.description).joined(separator: "+")
+            self.init(
+                plan.isSplit ? "split" : "merge",
+                "\(Self.name(of: plan.collection, in: state))/\(shards) into \(plan.into.count)")
         }
     }
 

@@ -152,8 +152,14 @@ package struct ShardTable: Sendable, Codable, Equatable {
         package var virtualShards: [VirtualShardRange]
         package var epoch: Epoch
         package var replicas: [Replica]
+        /// Whether it is still being filled by a split or merge, and answers nobody.
+        package var isFilling: Bool
 
-        package init(number: ShardNumber, virtualShards: [VirtualShardRange], epoch: Epoch, replicas: [Replica]) {
+        package init(
+            number: ShardNumber, virtualShards: [VirtualShardRange], epoch: Epoch, replicas: [Replica],
+            isFilling: Bool = false
+        ) {
+            self.isFilling = isFilling
             self.number = number
             self.virtualShards = virtualShards
             self.epoch = epoch

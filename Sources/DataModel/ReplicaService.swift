@@ -90,4 +90,15 @@ package protocol ReplicaService: Sendable {
     func finishSnapshot(
         transfer: UInt64, checksums: [String: UInt64], context: RequestContext
     ) async throws(ShardError) -> BackupState
+
+    /// Answers a request of a split or merge, which is for a primary.
+    ///
+    /// - Throws: `invalid` when the reader has to begin anew: the log does not reach back, or the history is another.
+    func fill(_ request: FillRequest, context: RequestContext) async throws(ShardError) -> FillAnswer
+}
+
+extension ReplicaService {
+    package func fill(_ request: FillRequest, context: RequestContext) async throws(ShardError) -> FillAnswer {
+        throw .invalid(reason: "the replica fills no other")
+    }
 }

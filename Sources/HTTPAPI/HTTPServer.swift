@@ -55,6 +55,7 @@ private func makeRouter(_ api: API, _ memory: MemoryBudget) -> Router<APIContext
     ClusterRoutes(api: api).add(to: table)
     ShoalRoutes(api: api).add(to: table)
     OperationRoutes(api: api).add(to: table)
+    ReshardRoutes(api: api).add(to: table)
     PayloadIndexRoutes(api: api).add(to: table)
     SnapshotRoutes(api: api).add(to: table)
     UnsupportedRoutes().add(to: table)

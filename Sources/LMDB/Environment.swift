@@ -202,6 +202,14 @@ package final class Environment: @unchecked Sendable {
         return transaction
     }
 
+    /// Whether each commit waits for the disk from now on. What was committed without is made durable by `sync`, or by the
+    /// next commit that waits.
+    ///
+    /// - Precondition: no two callers at once, and no transaction that writes is open.
+    package func setSyncsCommits(_ syncs: Bool) throws(LMDBError) {
+        try check(mdb_env_set_flags(handle, UInt32(MDB_NOSYNC), syncs ? 0 : 1), "set the flags of \(path)")
+    }
+
     /// Waits until all committed pages are on disk.
     package func sync() throws(LMDBError) {
         try check(mdb_env_sync(handle, 1), "sync \(path)")

@@ -115,9 +115,11 @@ package final class Node: Service {
         let pool = PeerPool(identity: identity, logger: logger)
         let peers = Peers(cache: cache, pool: pool)
         let runtime = ShardRuntime(searchThreads: options.searchThreads, indexingThreads: options.indexingThreads)
+        let directory = ReplicaDirectory(node: options.id, peers: peers)
         let replicas = HostedReplicas(
             environment: replicaEnvironment(
-                cache: cache, lease: lease, folder: folder, runtime: runtime, peers: peers))
+                cache: cache, lease: lease, folder: folder, runtime: runtime, peers: peers, directory: directory))
+        directory.add(replicas)
         let server = RPCServer(
             identity: identity, replicas: replicas, readExecutor: runtime.searchExecutor, logger: logger)
         do throws(NodeError) {
@@ -140,6 +142,8 @@ package final class Node: Service {
             let controller = ControllerLoop(
                 node: options.id, cache: cache, keeper: keeper, options: decisions, logger: logger)
             let reporter = KnowledgeReporter(node: options.id, cache: cache, keeper: keeper, logger: logger)
+            let cutOver = CutOver(
+                node: options.id, cache: cache, lease: lease, replica: directory.replica, logger: logger)
             let rounds = ComparisonRounds(replicas: replicas, interval: options.comparisonInterval)
             let automatic = options.automaticRebalanceAfter.map {
                 AutomaticRebalance(
@@ -151,6 +155,7 @@ package final class Node: Service {
                 tasks: [
                     Task { await keeper.run() }, Task { await replicas.run() }, Task { await controller.run() },
                     Task { await reporter.run() }, Task { await rounds.run() }, Task { await automatic?.run() },
+                    Task { await cutOver.run() },
                 ],
                 follower: Task { await cache.run() })
             running.withLock { $0 = state }
@@ -204,13 +209,15 @@ package final class Node: Service {
     }
 
     private func replicaEnvironment(
-        cache: ClusterStateCache, lease: LeaseGuard, folder: DataFolder, runtime: ShardRuntime, peers: Peers
+        cache: ClusterStateCache, lease: LeaseGuard, folder: DataFolder, runtime: ShardRuntime, peers: Peers,
+        directory: ReplicaDirectory
     ) -> ReplicaEnvironment {
         let primary = PrimaryEnvironment(
             node: options.id, cache: cache, options: options.replication,
             maximumBackupUnindexedRows: UInt64(options.shard.maximumUnindexedRows) * 2, transfers: folder,
             maximumTransferBytesPerSecond: options.maximumTransferBytesPerSecond,
-            logger: logger, backup: { shard, node in peers.backup(of: shard, on: node) })
+            logger: logger, backup: { shard, node in peers.backup(of: shard, on: node) },
+            replica: directory.replica)
         return ReplicaEnvironment(
             node: options.id, cache: cache, lease: lease, folder: folder, options: options.shard, runtime: runtime,
             primary: primary, comparisons: comparisons, logger: logger)

@@ -2,6 +2,7 @@ import Cluster
 import Coordinator
 import DataModel
 import RPC
+import Synchronization
 
 /// Finds replicas for the coordinator and for primaries: on this node directly, elsewhere over RPC.
 struct NodeRouter: ShardRouter {
@@ -17,6 +18,34 @@ struct NodeRouter: ShardRouter {
 
     func replica(of shard: ShardID, on target: NodeID) -> any ReplicaService {
         target == node ? LocalShard(id: shard, replicas: replicas) : peers.backup(of: shard, on: target)
+    }
+}
+
+/// Lets replicas of this node ask others, on this node too, without holding them.
+final class ReplicaDirectory: Sendable {
+    private struct Hosted: @unchecked Sendable {
+        // Sendable: read and written under the lock only.
+        weak var replicas: HostedReplicas?
+    }
+
+    private let node: NodeID
+    private let peers: Peers
+    private let hosted = Mutex(Hosted())
+
+    init(node: NodeID, peers: Peers) {
+        self.node = node
+        self.peers = peers
+    }
+
+    func add(_ replicas: HostedReplicas) { hosted.withLock { $0.replicas = replicas } }
+
+    var replica: @Sendable (ShardID, NodeID) -> any ReplicaService {
+        { shard, target in
+            guard let replicas = self.hosted.withLock({ $0.replicas }) else {
+                return self.peers.backup(of: shard, on: target)
+            }
+            return NodeRouter(node: self.node, replicas: replicas, peers: self.peers).replica(of: shard, on: target)
+        }
     }
 }
 
@@ -114,6 +143,10 @@ private struct LocalShard: ShardService, ReplicaService {
         transfer: UInt64, checksums: [String: UInt64], context: RequestContext
     ) async throws(ShardError) -> BackupState {
         try await replicas.replica(on: id).finishSnapshot(transfer: transfer, checksums: checksums, context: context)
+    }
+
+    func fill(_ request: FillRequest, context: RequestContext) async throws(ShardError) -> FillAnswer {
+        try await replicas.replica(on: id).fill(request, context: context)
     }
 }
 

@@ -51,7 +51,7 @@ import Testing
                 #expect(ids.count == Set(ids).count)
                 all.subtract(ids)
                 passing = []
-            case .deleteMatching: Issue.record("the log holds a filter")
+            case .deleteMatching, .adopt: Issue.record("the log holds \(record.operation)")
             }
         }
         #expect(deletes == 60)

@@ -34,6 +34,8 @@ package struct Controller {
     /// Shards that an action of this call changes.
     private(set) var touched: Set<ShardID> = []
     var counts: ReplicaCounts
+    /// Whether this call begins a split or merge.
+    var hasBegunReshard = false
 
     /// What to do now, each action a transaction of its own; nothing when `node` is not the controller.
     package static func reconcile(

@@ -7,7 +7,7 @@ package enum ReplicaHosting {
     /// The files of an in-sync replica exist from the collection's creation on: without them an empty shard would pass
     /// for one that holds every write.
     package static func mayBeginEmpty(_ record: ShardRecord, on node: NodeID, in state: ClusterState) -> Bool {
-        !record.isInSync(node) || state.collection(record.id.collection)?.value.state == .creating
+        !record.isInSync(node) || record.filling != nil || state.collection(record.id.collection)?.value.state == .creating
     }
 
     /// Whether no record names the replica any more, so that its files may go.
@@ -17,7 +17,10 @@ package enum ReplicaHosting {
         // A record that this version cannot read counts as absent elsewhere; here that would cost data.
         guard state.cluster != nil, state.unreadableKeys.isEmpty else { return false }
         if let record = state.shard(id)?.value { return record.replica(on: node) == nil }
-        return state.collection(id.collection).map { $0.value.state == .deleting } ?? true
+        guard let collection: Stored<CollectionRecord> = state.collection(id.collection) else { return true }
+        // A shard that was split or merged is gone from a collection that goes on; others own all that it owned.
+        return collection.value.state == .deleting
+            || collection.value.state == .ready && state.routing(of: id.collection)?.isComplete == true
     }
 
     /// The record without a replica whose data is damaged or gone in the in-sync set; nil while no other one that is in

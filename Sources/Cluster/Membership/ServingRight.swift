@@ -17,6 +17,7 @@ package enum ServingRight {
             throw .notHosted(shard)
         }
         guard replica.state == .inSync else { throw .notServing(reason: "the replica is catching up") }
+        guard record.filling == nil else { throw .notServing(reason: "the shard is still being filled") }
         return record
     }
 

@@ -21,7 +21,7 @@ package enum ReplicaPlanner {
         var model = ReplicaModel(state, loads: loads)
         var outcome = Outcome()
         var moves: [Move] = []
-        let busy = Set(state.openOperations.compactMap(\.value.kind.shard))
+        let busy = Set(state.openOperations.flatMap(\.value.kind.shards))
         guard let leaving = model.nodeIndices[node] else { return outcome }
         for record in state.allShards.map(\.value) where record.replica(on: node) != nil {
             guard let shard = model.shardIndices[record.id] else { continue }
@@ -98,7 +98,7 @@ package enum ReplicaPlanner {
     ) -> Outcome {
         var model = ReplicaModel(state, loads: loads)
         var outcome = Outcome()
-        let busy = Set(state.openOperations.compactMap(\.value.kind.shard))
+        let busy = Set(state.openOperations.flatMap(\.value.kind.shards))
         for record in state.shards(of: collection).map(\.value) {
             guard let shard = model.shardIndices[record.id] else { continue }
             if busy.contains(record.id) {

@@ -23,6 +23,8 @@ package enum ControlKey {
     package static func shard(_ id: ShardID) -> String { shards + "\(id.collection)/\(id.number)" }
     package static func operation(_ id: String) -> String { operations + id }
     package static func progress(_ operation: String) -> String { progress + operation }
+    /// Of one of the shards that an operation fills.
+    package static func progress(_ operation: String, _ shard: ShardNumber) -> String { progress + "\(operation)/\(shard)" }
 }
 
 extension ControlKey {

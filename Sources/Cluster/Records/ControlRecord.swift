@@ -151,6 +151,9 @@ package struct CollectionRecord: ControlRecord {
     /// While the collection is being filled from a snapshot: by which start of which node. Its replicas wait for files,
     /// and it goes away with that process.
     package var recovery: Recovery?
+    /// The number of the next shard that a split or merge makes. A number is never given out twice: what a node that is
+    /// away still has of a former shard must not pass for a new one. Nil before the first.
+    package var nextShard: UInt32?
 
     package struct Recovery: Sendable, Codable, Equatable {
         package var node: NodeID

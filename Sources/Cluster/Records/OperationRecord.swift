@@ -19,6 +19,8 @@ package struct OperationRecord: ControlRecord {
         case remove(node: NodeID)
         /// Carries a plan of moves out; `by` is what it evens out, nil for numbers of replicas, then bytes.
         case rebalance(by: BalanceMeasure?)
+        /// Fills new shards with the points of others and puts them in their places: a split or a merge.
+        case reshard(ReshardPlan)
     }
 
     package enum State: String, Sendable, Codable {
@@ -50,6 +52,8 @@ package struct OperationRecord: ControlRecord {
     package var plan: [PlannedStep]?
     /// How many steps have records: the next one's number is one more.
     package var stepsRecorded: Int?
+    /// How often new shards had to be filled anew; nil before that happened.
+    package var restarts: Int?
 
     package init(
         id: String, kind: Kind, state: State = .planned, detail: String = "", reason: String, bytesTotal: UInt64 = 0,
@@ -99,7 +103,16 @@ extension OperationRecord.Kind {
         case .move(let collection, _, _, _), .replicate(let collection, _, _), .dropReplica(let collection, _, _),
             .setReplicationFactor(let collection, _, _):
             collection
+        case .reshard(let plan): plan.collection
         case .drain, .remove, .rebalance: nil
+        }
+    }
+
+    /// All shards that the operation changes, or replaces.
+    package var shards: [ShardID] {
+        switch self {
+        case .reshard(let plan): plan.sources
+        default: shard.map { [$0] } ?? []
         }
     }
 
@@ -109,7 +122,7 @@ extension OperationRecord.Kind {
         case .move(let collection, let shard, _, _), .replicate(let collection, let shard, _),
             .dropReplica(let collection, let shard, _):
             ShardID(collection: collection, number: shard)
-        case .setReplicationFactor, .drain, .remove, .rebalance: nil
+        case .setReplicationFactor, .drain, .remove, .rebalance, .reshard: nil
         }
     }
 
@@ -118,7 +131,7 @@ extension OperationRecord.Kind {
         switch self {
         case .move(_, _, let from, _), .dropReplica(_, _, let from): from
         case .drain(let node), .remove(let node): node
-        case .replicate, .setReplicationFactor, .rebalance: nil
+        case .replicate, .setReplicationFactor, .rebalance, .reshard: nil
         }
     }
 
@@ -126,7 +139,7 @@ extension OperationRecord.Kind {
     package var target: NodeID? {
         switch self {
         case .move(_, _, _, let to), .replicate(_, _, let to): to
-        case .dropReplica, .setReplicationFactor, .drain, .remove, .rebalance: nil
+        case .dropReplica, .setReplicationFactor, .drain, .remove, .rebalance, .reshard: nil
         }
     }
 }
@@ -136,9 +149,36 @@ extension OperationRecord.Kind {
 package struct OperationProgress: ControlRecord {
     package var bytesDone: UInt64
     package var bytesTotal: UInt64
+    /// Of one shard that is being filled (`progress/<operation id>/<shard number>`).
+    package var filling: Filling?
 
-    package init(bytesDone: UInt64, bytesTotal: UInt64) {
+    package struct Filling: Sendable, Codable, Equatable {
+        package enum Phase: String, Sendable, Codable {
+            /// Points are being copied.
+            case copying
+            /// The writes of that time are being applied, and the graph built.
+            case indexing
+            /// It has nearly everything, follows the last writes, and may take over.
+            case following
+            /// It has to be begun anew.
+            case failed
+        }
+
+        package var phase: Phase
+        package var rows: UInt64
+        /// Why it failed, or what it waits for.
+        package var detail: String
+
+        package init(phase: Phase, rows: UInt64, detail: String = "") {
+            self.phase = phase
+            self.rows = rows
+            self.detail = detail
+        }
+    }
+
+    package init(bytesDone: UInt64, bytesTotal: UInt64, filling: Filling? = nil) {
         self.bytesDone = bytesDone
         self.bytesTotal = bytesTotal
+        self.filling = filling
     }
 }

@@ -78,6 +78,17 @@ extension ShardRecord {
         return record
     }
 
+    /// A shard that has been filled, as it begins to serve.
+    ///
+    /// The epoch grows by two, as if a replica had left the in-sync set in between: nothing is acknowledged before every
+    /// node knows that the former shards are gone, where nodes answer by records that may be old.
+    package var serving: ShardRecord {
+        var record = self
+        record.filling = nil
+        record.epoch = epoch.next.next
+        return record
+    }
+
     /// Takes a replica out of the map.
     ///
     /// - Precondition: it is not the primary's.

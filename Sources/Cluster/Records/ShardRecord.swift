@@ -29,10 +29,24 @@ package struct ShardRecord: ControlRecord {
     package var epoch: Epoch
     /// The in-sync replica that the primary shall pass its role to.
     package var handover: NodeID?
+    /// While a split or merge fills the shard from others: it answers nobody yet, and points belong to it in no map.
+    package var filling: Filling?
+
+    /// Who fills a shard. What one process has begun no other goes on with: a new attempt has another number.
+    package struct Filling: Sendable, Codable, Equatable {
+        package var operation: String
+        /// Of the primary's process.
+        package var incarnation: UInt64
+
+        package init(operation: String, incarnation: UInt64) {
+            self.operation = operation
+            self.incarnation = incarnation
+        }
+    }
 
     package init(
         id: ShardID, virtualShards: [VirtualShardRange], replicas: [ReplicaRecord], primary: NodeID,
-        epoch: Epoch = Epoch(1), handover: NodeID? = nil
+        epoch: Epoch = Epoch(1), handover: NodeID? = nil, filling: Filling? = nil
     ) {
         self.id = id
         self.virtualShards = virtualShards
@@ -40,6 +54,7 @@ package struct ShardRecord: ControlRecord {
         self.primary = primary
         self.epoch = epoch
         self.handover = handover
+        self.filling = filling
     }
 
     package var inSync: [NodeID] { replicas.filter { $0.state == .inSync }.map(\.node) }

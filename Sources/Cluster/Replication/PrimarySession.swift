@@ -36,6 +36,8 @@ package struct PrimarySession: Sendable {
     private var pending = PendingWrites()
     /// The log is kept from here on while a snapshot for the node is being copied.
     private var copyFloors: [NodeID: SequenceNumber] = [:]
+    /// ... and from here on while a new shard follows it, which says so again and again.
+    private var readers: [ShardNumber: (floor: SequenceNumber, until: Duration)] = [:]
     /// What the log was last told to keep, to tell it only of changes.
     private var retention: SequenceNumber?
 
@@ -53,7 +55,7 @@ package struct PrimarySession: Sendable {
     package var isOver: Bool { isEnded || machine.isOver }
     package var isIdle: Bool { pending.isEmpty }
     /// Whether nothing comes of the passing of time.
-    package var isQuiet: Bool { pending.isEmpty && machine.isQuiet }
+    package var isQuiet: Bool { pending.isEmpty && readers.isEmpty && machine.isQuiet }
     package var record: Stored<ShardRecord> { machine.record }
     package var state: PrimaryState { machine }
 
@@ -65,6 +67,7 @@ package struct PrimarySession: Sendable {
     package mutating func handle(_ event: PrimaryEvent, now: Duration) -> Outcome {
         // Whoever has the role by now knows better than answers to this session's calls.
         if isEnded { return Outcome() }
+        if case .tick = event { readers = readers.filter { $0.value.until > now } }
         var outcome = settle(machine.handle(event, now: now))
         if case .tick = event {
             outcome.settled += pending.removeOverdue(now: now).map { Settled(key: $0, error: .deadlineExceeded) }
@@ -146,6 +149,31 @@ package struct PrimarySession: Sendable {
         return updateRetention()
     }
 
+    /// A reader that is not heard of for this long does not come back.
+    private static let readerPatience: Duration = .seconds(60)
+
+    /// Keeps the log after a sequence for a shard that follows it.
+    package mutating func setFloor(_ sequence: SequenceNumber, ofReader reader: ShardNumber, now: Duration) -> Retention {
+        if isEnded { return .unchanged }
+        readers[reader] = (sequence, now + Self.readerPatience)
+        return updateRetention()
+    }
+
+    /// The reader is heard of.
+    package mutating func keepFloor(ofReader reader: ShardNumber, now: Duration) {
+        readers[reader]?.until = now + Self.readerPatience
+    }
+
+    // MARK: - Holding writes
+
+    package mutating func holdWrites(until time: Duration) -> Revision? {
+        isEnded ? nil : machine.holdWrites(until: time)
+    }
+
+    package mutating func releaseWrites(now: Duration) -> Outcome {
+        isEnded ? Outcome() : settle(machine.releaseWrites(now: now))
+    }
+
     private mutating func settle(_ actions: [PrimaryAction]) -> Outcome {
         var outcome = Outcome(actions: actions)
         for action in actions {
@@ -164,7 +192,7 @@ package struct PrimarySession: Sendable {
     }
 
     private mutating func updateRetention() -> Retention {
-        let floors = copyFloors.values + [machine.retentionFloor].compactMap { $0 }
+        let floors = copyFloors.values + readers.values.map(\.floor) + [machine.retentionFloor].compactMap { $0 }
         let wanted = isOver ? nil : floors.min()
         guard wanted != retention else { return .unchanged }
         retention = wanted

@@ -34,6 +34,9 @@ package struct PrimaryState: Sendable {
     /// Whether a compare-and-swap is under way.
     private var isSwapping = false
     private var swapRetryAt: Duration = .zero
+    /// Until when no write is let in, since the shard is about to be replaced; `.zero` when that is over. What replaces it
+    /// counts on the record's revision, so it ends with a newer one: the record is written anew if need be.
+    package private(set) var heldUntil: Duration?
     /// Replicas that a compare-and-swap whose outcome is unknown may have promoted. They belong to the acknowledging
     /// set until a newer record tells.
     private var perhapsInSync: Set<NodeID> = []
@@ -71,6 +74,7 @@ package struct PrimaryState: Sendable {
     package mutating func admitWrite() -> ShardError? {
         if isOver { return .notPrimary }
         if record.value.handover != nil { return .notServing(reason: "the primary is handing its role over") }
+        if heldUntil != nil { return .notServing(reason: "the shard is about to be replaced by others") }
         if let refusal = refusalOfAcknowledgement { return refusal }
         admitted += 1
         return nil
@@ -136,9 +140,30 @@ package struct PrimaryState: Sendable {
     /// Why nothing is acknowledged to clients, whoever has it; nil when that is not so.
     var refusalOfAcknowledgement: ShardError? {
         let inSync = record.value.inSync.count
-        return inSync < writeConsistencyFactor
-            ? .insufficientReplicas(inSync: inSync, required: writeConsistencyFactor) : nil
+        return inSync < requiredReplicas
+            ? .insufficientReplicas(inSync: inSync, required: requiredReplicas) : nil
     }
+
+    // MARK: - Holding writes
+
+    /// Lets no write in until the time, or until the record changes.
+    ///
+    /// - Returns: the record's revision; nil when it cannot be held now.
+    package mutating func holdWrites(until time: Duration) -> Revision? {
+        guard !isOver, !isSwapping, record.value.handover == nil else { return nil }
+        heldUntil = time
+        return record.revision
+    }
+
+    /// Ends the hold by a newer record.
+    package mutating func releaseWrites(now: Duration) -> [PrimaryAction] {
+        guard !isOver, heldUntil != nil else { return [] }
+        heldUntil = .zero
+        return decide(now: now)
+    }
+
+    /// Whether every write that was let in is on all in-sync replicas, or failed.
+    package var isDrained: Bool { admitted == 0 && acknowledged == committed.sequence }
 
     // MARK: - What the shell needs to know
 
@@ -204,6 +229,7 @@ package struct PrimaryState: Sendable {
         // has before anybody counts on it again.
         for node in record.value.inSync where !new.value.isInSync(node) { backups[node]?.restart(now: now) }
         record = new
+        heldUntil = nil
         isSwapping = false
         swapRetryAt = .zero
         perhapsInSync = []
@@ -247,6 +273,9 @@ package struct PrimaryState: Sendable {
     }
 
     // MARK: - Decisions
+
+    /// While the shard is being filled its backups come in sync last.
+    private var requiredReplicas: Int { record.value.filling == nil ? writeConsistencyFactor : 1 }
 
     private func mustAcknowledge(_ node: NodeID) -> Bool {
         record.value.isInSync(node) || perhapsInSync.contains(node) || backups[node]?.joinPoint != nil
@@ -314,9 +343,12 @@ package struct PrimaryState: Sendable {
         guard !isSwapping, now >= swapRetryAt, liveNodes.contains(node) else { return [] }
         let old = record.value
         var new = old
+        let mustRelease = heldUntil.map { now >= $0 } ?? false
         let failing = old.inSync.filter { $0 != node && shouldDemote($0, now: now) }
         if !failing.isEmpty {
             for backup in failing { new = (try? new.demoting(backup, by: node)) ?? new }
+        } else if heldUntil != nil {
+            // Nothing that can wait: whoever replaces the shard would have to begin anew.
         } else if let target = old.handover {
             // The role is passed on when nothing is under way, so the new primary begins with what everybody has.
             if admitted == 0, acknowledged == committed.sequence, let acked = backups[target]?.acked,
@@ -332,7 +364,7 @@ package struct PrimaryState: Sendable {
         // When a promotion of unknown outcome is followed by a failure, an unchanged record is written: its newer
         // revision settles that the promotion cannot take effect any more.
         let unsettled = perhapsInSync.contains { !old.isInSync($0) && backups[$0]?.joinPoint == nil }
-        guard new != old || unsettled else { return [] }
+        guard new != old || unsettled || mustRelease else { return [] }
         isSwapping = true
         perhapsInSync.formUnion(new.inSync.filter { $0 != node && !old.isInSync($0) })
         return [.compareAndSwap(expected: record.revision, record: new)]

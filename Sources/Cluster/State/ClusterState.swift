@@ -53,9 +53,19 @@ package struct ClusterState: Sendable {
         (shards[collection] ?? [:]).sorted { $0.key < $1.key }.map(\.value)
     }
 
-    /// Every shard of every collection, in order of ids.
+    /// Every shard of every collection that serves, in order of ids: not those that are still being filled.
     package var allShards: [Stored<ShardRecord>] {
-        shards.keys.sorted().flatMap { shards(of: $0) }
+        shards.keys.sorted().flatMap { servingShards(of: $0) }
+    }
+
+    /// The shards of a collection without those that are still being filled.
+    package func servingShards(of collection: CollectionID) -> [Stored<ShardRecord>] {
+        shards(of: collection).filter { $0.value.filling == nil }
+    }
+
+    /// The shards that an operation fills, in order of their numbers.
+    package func fillingShards(of operation: OperationRecord) -> [Stored<ShardRecord>] {
+        operation.kind.collection.map { shards(of: $0) }?.filter { $0.value.filling?.operation == operation.id } ?? []
     }
 
     /// Nil when there is no such collection.
@@ -193,7 +203,7 @@ package struct ClusterState: Sendable {
 
     private mutating func rebuildRouting(of touched: Set<CollectionID>) {
         for id in touched {
-            routingTables[id] = collection(id).map { RoutingTable(collection: $0, shards: shards(of: id)) }
+            routingTables[id] = collection(id).map { RoutingTable(collection: $0, shards: servingShards(of: id)) }
         }
     }
 }

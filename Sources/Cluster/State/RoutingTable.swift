@@ -23,6 +23,9 @@ package final class RoutingTable: Sendable {
         self.owners = owners
     }
 
+    /// Whether each virtual shard has a physical one.
+    package var isComplete: Bool { !owners.contains(Self.unowned) }
+
     /// The index in `shards` of the physical shard that owns the virtual one; nil when none does.
     ///
     /// - Complexity: O(1)

@@ -5,9 +5,10 @@ extension Coordinator {
     package func retrieve(
         _ request: RetrieveRequest, from collection: String, options: ReadOptions, deadline: Deadline
     ) async throws(DatabaseError) -> Reading<[Record]> {
-        let table = try await routing(of: collection, isStale: options.consistency == .stale)
-        try SchemaCheck(config: table.collection.value.config).check(request.withVectors)
-        return try await retrieve(request, table: table, options: options, deadline: deadline)
+        try await routed(collection, options, deadline: deadline) { (table) throws(DatabaseError) in
+            try SchemaCheck(config: table.collection.value.config).check(request.withVectors)
+            return try await self.retrieve(request, table: table, options: options, deadline: deadline)
+        }
     }
 
     /// An id that was asked for twice is answered twice.
@@ -38,7 +39,15 @@ extension Coordinator {
         _ request: ScrollRequest, through collection: String, replica: NodeID?, options: ReadOptions,
         deadline: Deadline
     ) async throws(DatabaseError) -> Reading<ScrollPage> {
-        let table = try await routing(of: collection, isStale: options.consistency == .stale)
+        try await routed(collection, options, deadline: deadline) { (table) throws(DatabaseError) in
+            try await self.scroll(request, through: table, replica: replica, options: options, deadline: deadline)
+        }
+    }
+
+    private func scroll(
+        _ request: ScrollRequest, through table: RoutingTable, replica: NodeID?, options: ReadOptions,
+        deadline: Deadline
+    ) async throws(DatabaseError) -> Reading<ScrollPage> {
         try SchemaCheck(config: table.collection.value.config).check(request.withVectors)
         let shards = try shards(of: table, on: replica).map(\.id)
         var perShard = request
@@ -80,7 +89,14 @@ extension Coordinator {
     package func count(
         _ filter: Filter?, in collection: String, options: ReadOptions, deadline: Deadline
     ) async throws(DatabaseError) -> Reading<UInt64> {
-        let table = try await routing(of: collection, isStale: options.consistency == .stale)
+        try await routed(collection, options, deadline: deadline) { (table) throws(DatabaseError) in
+            try await self.count(filter, in: table, options: options, deadline: deadline)
+        }
+    }
+
+    private func count(
+        _ filter: Filter?, in table: RoutingTable, options: ReadOptions, deadline: Deadline
+    ) async throws(DatabaseError) -> Reading<UInt64> {
         let shards = table.shards.map(\.value.id)
         let read = ShardRead<UInt64>(
             collection: table.collection.value, kind: ReadKind(.count, units: filter == nil ? 1 : 4), options: options,

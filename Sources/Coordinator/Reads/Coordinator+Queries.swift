@@ -8,16 +8,17 @@ extension Coordinator {
         metrics.countQueries(queries.count)
         return try await metrics.timing(metrics.queryTime) { () throws(DatabaseError) in
             try await withTaskExecutorPreference(queryExecutor) { () throws(DatabaseError) in
-                try await search(queries, in: collection, options: options, deadline: deadline)
+                try await routed(collection, options, deadline: deadline) { (table) throws(DatabaseError) in
+                    try await self.search(queries, in: table, options: options, deadline: deadline)
+                }
             }
         }
     }
 
     private func search(
-        _ queries: [Query], in collection: String, options: ReadOptions, deadline: Deadline
+        _ queries: [Query], in table: RoutingTable, options: ReadOptions, deadline: Deadline
     ) async throws(DatabaseError) -> Reading<[QueryAnswer]> {
         guard !queries.isEmpty else { return Reading([]) }
-        let table = try await routing(of: collection, isStale: options.consistency == .stale)
         let check = SchemaCheck(config: table.collection.value.config)
         var spaces: [VectorSpace] = []
         for (index, query) in queries.enumerated() {

@@ -58,7 +58,10 @@ extension Coordinator {
         do throws(DatabaseError) {
             return try await read.isSettled ? self.readSettled(shard, read) : self.read(shard, read)
         } catch {
-            guard read.options.allowsPartial, error.isForLackOfReplicas else { throw error }
+            // One that was split or merged is not missing: others have its points.
+            guard read.options.allowsPartial, error.isForLackOfReplicas, cache.current.shard(shard) != nil else {
+                throw error
+            }
             return nil
         }
     }

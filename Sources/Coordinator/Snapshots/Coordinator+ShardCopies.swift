@@ -83,8 +83,9 @@ extension Coordinator {
 extension ClusterState {
     /// Why a shard that a request began with is not there any more.
     func error(missing shard: ShardID, of name: String) -> DatabaseError {
-        guard let now = collection(name)?.value, now.id != shard.collection, now.state == .ready else {
-            return .collectionNotFound(name)
+        guard let now = collection(name)?.value, now.state == .ready else { return .collectionNotFound(name) }
+        if now.id == shard.collection {
+            return .unavailable(reason: "shard \(shard.number) of collection \(name) has just been split or merged")
         }
         return .unavailable(reason: "collection \(name) has just been replaced by another of its name")
     }

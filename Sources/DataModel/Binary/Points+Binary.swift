@@ -72,6 +72,10 @@ extension WriteOperation: BinaryCodable {
         case .deleteMatching(let filter):
             writer.write(UInt8(3))
             filter.encode(to: &writer)
+        case .adopt(let points, let deleted):
+            writer.write(UInt8(16))
+            writer.write(points) { $1.encode(to: &$0) }
+            writer.write(deleted) { $0.write($1) }
         }
     }
 
@@ -83,6 +87,10 @@ extension WriteOperation: BinaryCodable {
             self = .delete(try reader.readArray { (reader) throws(BinaryFormatError) in try reader.readPointID() })
         case 3:
             self = .deleteMatching(try Filter(from: &reader))
+        case 16:
+            self = .adopt(
+                try reader.readArray { (reader) throws(BinaryFormatError) in try VersionedPoint(from: &reader) },
+                deleting: try reader.readArray { (reader) throws(BinaryFormatError) in try reader.readPointID() })
         case let other:
             throw BinaryFormatError(description: "\(other) is not a kind of write operation")
         }
@@ -91,11 +99,9 @@ extension WriteOperation: BinaryCodable {
     /// The size of the binary form to expect, so that it is built in one allocation.
     package var estimatedBytes: Int {
         switch self {
-        case .upsert(let points):
-            points.reduce(16) { sum, point in
-                sum + 32 + point.payload.json.count
-                    + point.vectors.entries.reduce(0) { $0 + 16 + $1.name.utf8.count + $1.values.count * 4 }
-            }
+        case .upsert(let points): points.reduce(16) { $0 + $1.estimatedBytes }
+        case .adopt(let points, let deleted):
+            points.reduce(32 + deleted.count * PointID.maximumKeyLength) { $0 + 8 + $1.point.estimatedBytes }
         case .delete(let ids):
             16 + ids.count * PointID.maximumKeyLength
         case .deleteMatching(let filter):
@@ -126,5 +132,13 @@ extension LogRecord: BinaryCodable {
         let position = try LogPosition(from: &reader)
         let stamp = try reader.readOptional { (reader) throws(BinaryFormatError) in try RequestStamp(from: &reader) }
         self.init(position: position, operation: try WriteOperation(from: &reader), stamp: stamp)
+    }
+}
+
+extension Point {
+    /// The size of the binary form to expect.
+    package var estimatedBytes: Int {
+        32 + payload.json.count
+            + vectors.entries.reduce(0) { $0 + 16 + $1.name.utf8.count + $1.values.count * 4 }
     }
 }

@@ -172,7 +172,8 @@ private struct DialectCollectionCluster: Encodable {
 
     init(_ table: ShardTable, answeredBy: NodeID, operations: [OperationStatus]) {
         peer_id = answeredBy.rawValue
-        shard_count = table.shards.count
+        let shards = table.shards.filter { !$0.isFilling }
+        shard_count = shards.count
         shard_transfers = operations.compactMap { operation in
             guard operation.state == .running, operation.collection == table.collection, let shard = operation.shard,
                 let to = operation.to
@@ -184,7 +185,7 @@ private struct DialectCollectionCluster: Encodable {
                     comment: operation.detail)
             }
         }
-        for shard in table.shards {
+        for shard in shards {
             for replica in shard.replicas {
                 let state = Self.name(of: replica.state)
                 if replica.node == answeredBy {

@@ -8,6 +8,10 @@ extension LocalReplica {
     /// Whether there is nothing to open before the files of a snapshot have come.
     func awaitsFiles() async throws(ShardError) -> Bool {
         let current = try await environment.freshState()
+        // What another process began to fill is thrown away, and its record soon.
+        if let record = current.shard(id)?.value, record.filling != nil, record.primary == node {
+            return !mayFill(record, in: current)
+        }
         guard current.collection(id.collection)?.value.recovery != nil else { return false }
         return !Shard.exists(folder: folder)
     }

@@ -121,7 +121,7 @@ extension LocalReplica: ShardService {
     /// knows and than what primaries wait for (`PrimaryState.unsettled`).
     ///
     /// - Throws: `notServing` without a lease or outside the in-sync set, `notHosted`.
-    private func servingRecord(_ context: RequestContext) async throws(ShardError) -> ShardRecord {
+    func servingRecord(_ context: RequestContext) async throws(ShardError) -> ShardRecord {
         guard environment.lease.holds else { throw .notServing(reason: "node \(node) holds no lease") }
         var current = try await environment.stateForAnswers()
         if !ServingRight.suffices(current, for: context.epoch, of: id) { current = try await environment.freshState() }

@@ -66,6 +66,10 @@ final class LocalReplica: Sendable {
         /// Whether files of before a healing are kept aside.
         var hasDamagedFiles = false
         var payloadIndexes = PayloadIndexState()
+        /// While, and after, a split or merge fills the shard on this node.
+        var filler: ShardFiller?
+        /// Whether the shard has its log, and this replica may take the primary's role.
+        var isFilled = false
     }
 
     static let retryDelay: Duration = .milliseconds(500)
@@ -193,6 +197,12 @@ final class LocalReplica: Sendable {
     /// Stores what is in memory and closes the files. The replica answers nothing from then on.
     func close() async {
         dropCopies()
+        // It holds the shard, and its task the filler.
+        let filler = state.withLock { state in
+            defer { state.filler = nil }
+            return state.filler
+        }
+        await filler?.end()
         guard let shard = takeShard(leaving: .closed) else { return }
         await shard.close()
     }
@@ -255,10 +265,11 @@ final class LocalReplica: Sendable {
         if let shell {
             shell.follow(current)
         } else if record.value.primary == node {
-            becomePrimary(record, in: current)
+            if record.value.filling == nil || state.withLock({ $0.isFilled }) { becomePrimary(record, in: current) }
         }
         healIfNeeded(record)
         reconcilePayloadIndexes(current)
+        if record.value.filling != nil { beginFilling(record, in: current) }
     }
 
     private func becomePrimary(_ record: Stored<ShardRecord>, in current: ClusterState) {

@@ -17,6 +17,8 @@ struct PrimaryEnvironment: Sendable {
     let logger: Logger
     /// The backup of the shard on a node.
     let backup: @Sendable (ShardID, NodeID) -> any ReplicaService
+    /// The replica of any shard on any node, this one too.
+    let replica: @Sendable (ShardID, NodeID) -> any ReplicaService
 }
 
 /// Carries out what `PrimarySession` decides for a shard whose primary is on this node.
@@ -27,7 +29,7 @@ struct PrimaryEnvironment: Sendable {
 final class PrimaryShell: Sendable {
     typealias Waiter = CheckedContinuation<Result<Void, ShardError>, Never>
 
-    private struct State {
+    struct State {
         var session: PrimarySession
         /// The writers that wait, by the session's keys.
         var waiters: [UInt64: Waiter] = [:]
@@ -43,12 +45,13 @@ final class PrimaryShell: Sendable {
     /// Bytes of log records in one message to a backup.
     static let batchBytes = 8 << 20
     private static let roomPoll: Duration = .milliseconds(5)
+    private static let holdPoll: Duration = .milliseconds(2)
 
     let id: ShardID
     let shard: Shard
     let environment: PrimaryEnvironment
     private let fence: Fence
-    private let state: Mutex<State>
+    let state: Mutex<State>
     private let start = ContinuousClock.now
 
     init(
@@ -70,7 +73,7 @@ final class PrimaryShell: Sendable {
     /// Begins to open the backups.
     func begin() { change { $0.start(now: self.now) } }
 
-    private var now: Duration { ContinuousClock.now - start }
+    var now: Duration { ContinuousClock.now - start }
 
     var isOver: Bool { state.withLock { $0.session.isOver } }
     var record: ShardRecord { state.withLock { $0.session.record.value } }
@@ -79,6 +82,14 @@ final class PrimaryShell: Sendable {
     var isIdle: Bool { state.withLock { $0.session.isIdle } }
 
     // MARK: - Writing
+
+    /// Writes what another shard's log has, without regard to rows that wait to be indexed: it is what holds writers of that
+    /// shard up.
+    func adopt(_ operation: WriteOperation, deadline: Deadline) async throws(ShardError) {
+        let outcome = try await append(WriteRequest(operation), deadline: deadline)
+        try await wait(deadline) { $0.committed(outcome.position, key: $1, deadline: $2, now: self.now) }
+        _ = try outcome.result.get()
+    }
 
     /// Orders the write, commits it here and on every in-sync backup. What a refusal saw, or a write that was done
     /// before rests on, is on every in-sync backup too.
@@ -108,7 +119,7 @@ final class PrimaryShell: Sendable {
 
     private func append(_ request: WriteRequest, deadline: Deadline) async throws(ShardError) -> WriteOutcome {
         while true {
-            let epoch = try state.withLock { (state) throws(ShardError) in try state.session.admitWrite() }
+            let epoch = try await admitWrite(deadline: deadline)
             do throws(ShardError) {
                 if let refusal = fence.begin(epoch) { throw refusal }
                 defer { fence.end(epoch) }
@@ -119,6 +130,22 @@ final class PrimaryShell: Sendable {
                 guard case .staleEpoch(let current) = error, !isOver, !deadline.isPast else { throw error }
                 // Another primary was heard from, and we shall hear of it.
                 if current > record.epoch { throw .notPrimary }
+            }
+        }
+    }
+
+    /// The epoch of a write that may begin. A hold ends in a moment: nobody needs to come back for that.
+    private func admitWrite(deadline: Deadline) async throws(ShardError) -> Epoch {
+        while true {
+            do throws(ShardError) {
+                return try state.withLock { (state) throws(ShardError) in try state.session.admitWrite() }
+            } catch {
+                guard state.withLock({ $0.session.state.heldUntil != nil && !$0.session.isOver }), !deadline.isPast,
+                    (try? await Task.sleep(for: Self.holdPoll)) != nil
+                else { throw error }
+                // Where it is cheap to know, nobody waits for the news that the shard was replaced.
+                if environment.cache.store.latestRevisionIsCheap { _ = try? await environment.cache.refreshIfStale() }
+                if environment.cache.current.shard(id) == nil { throw .notHosted(id) }
             }
         }
     }
@@ -166,7 +193,7 @@ final class PrimaryShell: Sendable {
 
     func feed(_ event: PrimaryEvent) { change { $0.handle(event, now: self.now) } }
 
-    private func change(_ body: (inout PrimarySession) -> PrimarySession.Outcome) {
+    func change(_ body: (inout PrimarySession) -> PrimarySession.Outcome) {
         let (outcome, settled) = state.withLock { state in
             let outcome = body(&state.session)
             apply(outcome.retention)
@@ -179,7 +206,7 @@ final class PrimaryShell: Sendable {
     }
 
     /// Under the lock, so that the shard is told of changes in their order.
-    private func apply(_ retention: PrimarySession.Retention) {
+    func apply(_ retention: PrimarySession.Retention) {
         if case .changed(let sequence) = retention { shard.setLogRetention(after: sequence) }
     }
 

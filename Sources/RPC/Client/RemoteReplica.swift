@@ -47,6 +47,15 @@ package struct RemoteReplica: ReplicaService {
             arguments: { SnapshotEnd(transfer: transfer, checksums: checksums).encode(to: &$0) }, answer: backupState)
     }
 
+    package func fill(_ request: FillRequest, context: RequestContext) async throws(ShardError) -> FillAnswer {
+        // Pages of points are in no hurry; writers wait for all else.
+        var lane = Peer.Lane.replication
+        if case .points = request { lane = .bulk }
+        return try await call(
+            .fill, context, lane: lane, arguments: { request.encode(to: &$0) },
+            answer: { (reader) throws(BinaryFormatError) in try FillAnswer(from: &reader) })
+    }
+
     private func call<Answer>(
         _ method: Method, _ context: RequestContext, lane: Peer.Lane, capacity: Int = 256,
         arguments: (inout BinaryWriter) -> Void = { _ in },

@@ -20,6 +20,7 @@ enum Method: UInt8, Sendable, CaseIterable {
     case receiveSnapshot = 19
     case finishSnapshot = 20
     case digest = 21
+    case fill = 22
 
     /// Whether a replica answers by itself, from what it has.
     var isRead: Bool {

@@ -30,6 +30,7 @@ struct RequestDispatch: Sendable {
             case .receiveSnapshot: try await receiveSnapshot(body, deadline)
             case .finishSnapshot: try await finishSnapshot(body, deadline)
             case .digest: try await digest(body, deadline)
+            case .fill: try await fill(body, deadline)
             }
         guard Frame.fits(bodyBytes: answer.count) else {
             throw .invalid(reason: "an answer of \(answer.count) bytes is more than nodes send each other")
@@ -190,6 +191,14 @@ extension RequestDispatch {
         }
         let replica = try await replicas.replica(request.shard)
         return try await replica.digest(of: request.arguments, context: request.context).encoded()
+    }
+
+    private func fill(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try FillRequest(from: &reader)
+        }
+        let replica = try await replicas.replica(request.shard)
+        return try await replica.fill(request.arguments, context: request.context).encoded(capacity: 4_096)
     }
 
     private func beginSnapshot(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {

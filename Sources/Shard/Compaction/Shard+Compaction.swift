@@ -20,7 +20,7 @@ extension Shard {
     ///   shard then is as it was.
     package func compact() async throws(ShardError) {
         let outcome: CompactionState.Outcome = await withCheckedContinuation { continuation in
-            guard !isClosed.load(ordering: .acquiring) else {
+            guard !isClosed.load(ordering: .acquiring), !isFilling else {
                 return continuation.resume(returning: .failure(Self.closedError))
             }
             startCompaction(waiter: continuation)
@@ -29,7 +29,9 @@ extension Shard {
     }
 
     /// Wants a compaction, and does not wait for it.
-    package func beginCompaction() { startCompaction(waiter: nil) }
+    package func beginCompaction() {
+        if !isFilling { startCompaction(waiter: nil) }
+    }
 
     private static var closedError: ShardError { .notServing(reason: "the shard is closed") }
 
@@ -39,7 +41,7 @@ extension Shard {
         let dead = deadRows
         guard dead >= UInt64(options.compaction.minimumDeadRows),
             Double(dead) >= options.compaction.deadFraction * Double(view.slotCount),
-            !isClosed.load(ordering: .acquiring), compaction.withLock({ $0.notBefore <= .now })
+            !isClosed.load(ordering: .acquiring), !isFilling, compaction.withLock({ $0.notBefore <= .now })
         else { return }
         startCompaction(waiter: nil)
     }

@@ -57,7 +57,7 @@ extension ShardGeneration {
     func checkpoint() {
         guard let isStored = checkpointing.withLockIfAvailable({ checkpoint(&$0) }) else { return }
         // Those who found the overlay full.
-        if isStored { runtime.indexing.submit(self) }
+        if isStored { indexing.submit(self) }
     }
 
     /// Like `checkpoint`, but behind the one that runs: stores all that was indexed before the call.

@@ -126,6 +126,6 @@ extension ShardGeneration {
             current.state = commit.state
             current.epochs = commit.epochs
         }
-        runtime.indexing.submit(self)
+        indexing.submit(self)
     }
 }

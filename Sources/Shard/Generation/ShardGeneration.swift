@@ -38,6 +38,8 @@ final class ShardGeneration: Sendable {
     let isClosed = Atomic<Bool>(false)
     /// Until a compaction has made it the current one.
     let isBuilding: Atomic<Bool>
+    /// While the shard is filled from others: it is in no hurry.
+    let isFilling = Atomic<Bool>(false)
     let room: RoomGate
     let checkpointFigures = CheckpointFigures()
 
@@ -76,6 +78,9 @@ final class ShardGeneration: Sendable {
         checkpointing = Mutex(Checkpoints(rows: graphs.reduce(0) { $0 + UInt64($1.count) }, time: .now))
         room = RoomGate(limit: options.maximumUnindexedRows)
     }
+
+    /// The threads that build its graphs.
+    var indexing: IndexingPool { isFilling.load(ordering: .relaxed) ? runtime.filling : runtime.indexing }
 
     var position: LogPosition { current.withLock { $0.state.position } }
 

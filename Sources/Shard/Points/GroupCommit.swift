@@ -33,6 +33,12 @@ struct GroupCommit {
         firstUnstoredBlock = Int(state.storedRows) / Format.rowsPerBlock
     }
 
+    var virtualShards: Int { schema.virtualShards }
+
+    func location(of key: [UInt8], _ transaction: borrowing WriteTransaction) throws -> PointLocation? {
+        try store.location(of: key, transaction)
+    }
+
     /// Vector blocks that this transaction finished.
     var finishedBlocks: Range<Int> { firstUnstoredBlock..<Int(state.storedRows) / Format.rowsPerBlock }
 
@@ -54,6 +60,9 @@ struct GroupCommit {
             for point in points { try upsert(point, version: record.position.sequence, transaction) }
         case .delete(let ids):
             for id in ids { try delete(id, transaction) }
+        case .adopt(let points, let deleted):
+            for point in points { try upsert(point.point, version: point.version, transaction) }
+            for id in deleted { try delete(id, transaction) }
         case .deleteMatching:
             throw ShardError.invalid(reason: "a log holds a delete by filter")
         }
@@ -88,7 +97,7 @@ struct GroupCommit {
         }
     }
 
-    private mutating func upsert(
+    mutating func upsert(
         _ point: Point, version: SequenceNumber, _ transaction: borrowing WriteTransaction
     ) throws {
         guard state.slotCount < Limits.rowsPerShard else {
@@ -126,7 +135,7 @@ struct GroupCommit {
         }
     }
 
-    private mutating func delete(_ id: PointID, _ transaction: borrowing WriteTransaction) throws {
+    mutating func delete(_ id: PointID, _ transaction: borrowing WriteTransaction) throws {
         let key = PointLocation.key(of: id, virtualShards: schema.virtualShards)
         guard let old = try store.location(of: key, transaction) else { return }
         markDeleted(old.slot)

@@ -59,7 +59,7 @@ struct Recovery {
         guard state.slotCount > filled else { return }
         try store.forEachLogEntry(from: state.tailSequence, transaction) { sequence, value in
             let entry = try LogEntry(value, sequence: sequence)
-            if case .upsert(let points) = entry.record.operation {
+            if let points = entry.record.operation.writtenPoints {
                 for (offset, point) in points.enumerated() {
                     let slot = entry.firstSlot + UInt32(offset)
                     guard slot >= state.storedRows else { continue }
@@ -74,6 +74,17 @@ struct Recovery {
         }
         guard filled == state.slotCount else {
             throw ShardError.corrupted(reason: "the log holds rows up to \(filled), and there are \(state.slotCount)")
+        }
+    }
+}
+
+extension WriteOperation {
+    /// The points that each got a row, in order; nil when none did.
+    fileprivate var writtenPoints: [Point]? {
+        switch self {
+        case .upsert(let points): points
+        case .adopt(let points, _): points.map(\.point)
+        case .delete, .deleteMatching: nil
         }
     }
 }

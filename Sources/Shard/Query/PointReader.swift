@@ -130,6 +130,43 @@ struct PointReader {
         return heads
     }
 
+    /// Points of the virtual shards from a key of `points` on, about `maxBytes` of them.
+    ///
+    /// - Parameter ranges: ascending.
+    func page(of ranges: [VirtualShardRange], from place: [UInt8]?, maxBytes: Int) throws -> PointPage {
+        try store.environment.read { transaction in
+            var page = PointPage(points: [], next: nil, sequence: try store.loadState(transaction).position.sequence)
+            var bytes = 0
+            try transaction.withCursor(in: store.points) { cursor in
+                for range in ranges where page.next == nil {
+                    var first: [UInt8] = []
+                    first.append(bigEndian: range.lower)
+                    if let place, first.lexicographicallyPrecedes(place) { first = place }
+                    var following = try cursor.seek(first)
+                    while let (key, value) = following {
+                        let (number, id) = try PointLocation.parts(
+                            ofKey: key, virtualShards: shard.schema.virtualShards)
+                        guard range.contains(number) else { break }
+                        if bytes >= maxBytes {
+                            page.next = [UInt8](copying: key)
+                            break
+                        }
+                        let location = try PointLocation(value, at: key)
+                        let record = try record(
+                            try row(of: id, at: location.slot, transaction), slot: location.slot, withPayload: true,
+                            withVectors: .all, transaction)
+                        let point = Point(
+                            id: id, vectors: record.vectors ?? NamedVectors(), payload: record.payload ?? .empty)
+                        bytes += point.estimatedBytes
+                        page.points.append(VersionedPoint(point: point, version: location.version))
+                        following = try cursor.next()
+                    }
+                }
+            }
+            return page
+        }
+    }
+
     private func entry(_ entry: Cursor.Entry?) throws -> Head? {
         guard let entry else { return nil }
         let (shard, id) = try PointLocation.parts(ofKey: entry.key, virtualShards: self.shard.schema.virtualShards)

@@ -9,6 +9,8 @@ package final class ShardRuntime: Sendable {
     let indexing: IndexingPool
     /// One thread: a node compacts one shard at a time, since the graph that each builds keeps all indexing threads busy.
     let compaction: WorkerPool
+    /// One thread: shards that splits and merges fill get what the others leave over.
+    let filling = IndexingPool(threads: 1)
     /// One thread: verifications in the background are in no hurry.
     let verification: WorkerPool
     private let ticker = DispatchQueue(label: "shoal.shard.ticker")
@@ -44,6 +46,7 @@ package final class ShardRuntime: Sendable {
         search.stop()
         writing.stop()
         indexing.stop()
+        filling.stop()
         compaction.stop()
         verification.stop()
     }
@@ -74,7 +77,7 @@ package final class ShardRuntime: Sendable {
     package func tickShards() {
         for shard in shards.withLock({ $0.compactMap(\.value) }) {
             let generation = shard.generation
-            if generation.isCheckpointDue(idle: true) { indexing.pool.submit { generation.checkpoint() } }
+            if generation.isCheckpointDue(idle: true) { generation.indexing.pool.submit { generation.checkpoint() } }
             shard.compactIfDue()
             shard.verifyIfDue()
         }

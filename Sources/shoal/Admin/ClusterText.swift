@@ -57,7 +57,8 @@ package enum ClusterText {
                 let own = index == 0 ? ["\(shard.number)", ranges, "\(shard.epoch)"] : ["", "", ""]
                 text.add(
                     own + [
-                        "\(replica.node)", replica.isPrimary ? "primary" : "backup", words(replica),
+                        "\(replica.node)", replica.isPrimary ? "primary" : "backup",
+                        shard.isFilling && replica.state != .damaged ? "filling" : words(replica),
                         replica.points.map(Figures.grouped) ?? "-", replica.unindexedRows.map(Figures.grouped) ?? "-",
                         replica.deadRows.map(Figures.grouped) ?? "-",
                         replica.bytes.map(Figures.bytes) ?? "-", replica.sequence.map { "\($0)" } ?? "-",

@@ -4,7 +4,7 @@ import Coordinator
 struct ClusterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cluster",
-        abstract: "Look at a running cluster, move its shards, add and remove nodes.",
+        abstract: "Look at a running cluster; move, split and merge its shards, add and remove nodes.",
         discussion: """
             Asks any node that is ready: those of --config and --data on this machine, or the one at --url.
 
@@ -14,6 +14,7 @@ struct ClusterCommand: AsyncParsableCommand {
               shoal cluster move --collection words --shard 0 --from 1 --to 3
               shoal cluster rebalance --dry-run
               shoal cluster drain --node 3
+              shoal cluster split --collection words --all
 
             Exit codes: 0 success; 1 no node answers, the cluster refuses, or an operation failed; \
             2 wrong configuration.
@@ -22,7 +23,8 @@ struct ClusterCommand: AsyncParsableCommand {
             ClusterStatusCommand.self, ClusterShardsCommand.self, ClusterMoveCommand.self,
             ClusterReplicateCommand.self, ClusterDropReplicaCommand.self, ClusterSetReplicationFactorCommand.self,
             ClusterAddCommand.self, ClusterDrainCommand.self, ClusterUndrainCommand.self, ClusterRemoveCommand.self,
-            ClusterRebalanceCommand.self, ClusterOperationsCommand.self, ClusterCancelCommand.self,
+            ClusterRebalanceCommand.self, ClusterSplitCommand.self, ClusterMergeCommand.self,
+            ClusterOperationsCommand.self, ClusterCancelCommand.self,
             ClusterCompactCommand.self, ClusterVerifyCommand.self, ClusterRepairCommand.self,
         ])
 }

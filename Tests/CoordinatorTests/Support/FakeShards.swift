@@ -118,7 +118,7 @@ private struct FakeReplica: ShardService {
             switch operation {
             case .upsert(let points): for point in points { state.points[shard, default: [:]][point.id] = point }
             case .delete(let ids): for id in ids { state.points[shard]?[id] = nil }
-            case .deleteMatching: break
+            case .deleteMatching, .adopt: break
             }
             return WriteReceipt(sequence: SequenceNumber(UInt64(state.operations[shard]?.count ?? 0)))
         }

@@ -70,6 +70,39 @@ import Testing
         }
     }
 
+    @Test func shardsAreSplitAndMerged() async throws {
+        try await TestServer.run { server in
+            try await server.fill()
+            let wishes: [(String, String, ReshardRequest.Change, UInt64?, Bool)] = [
+                ("split", #"{"collection":"c"}"#, .split(nil, into: 2), nil, false),
+                (
+                    "split", #"{"collection":"c","shard":1,"into":3,"maxBytesPerSecond":9}"#,
+                    .split(ShardNumber(1), into: 3), 9, false
+                ),
+                (
+                    "merge", #"{"collection":"c","shards":[0,1],"dryRun":true}"#,
+                    .merge([ShardNumber(0), ShardNumber(1)]), nil, true
+                ),
+                ("merge", #"{"collection":"c","to":1}"#, .mergeTo(1), nil, false),
+            ]
+            for (verb, body, change, limit, dryRun) in wishes {
+                #expect(try await server.send("POST", "/shoal/\(verb)", body).status == 200)
+                let last = server.database.state.withLock { $0.reshards.last }
+                #expect(last?.request == ReshardRequest(collection: "c", change: change, maxBytesPerSecond: limit))
+                #expect(last?.dryRun == dryRun)
+            }
+            for (verb, body, field) in [
+                ("split", #"{"shard":1}"#, "collection"), ("split", #"{"collection":"c","into":1}"#, "into"),
+                ("merge", #"{"collection":"c"}"#, "shards"), ("merge", #"{"collection":"c","shards":["a"]}"#, "shards"),
+                ("merge", #"{"collection":"c","shards":[1],"to":1}"#, "to"),
+            ] {
+                let answer = try await server.send("POST", "/shoal/\(verb)", body)
+                #expect(answer.status == 400)
+                #expect(answer.error.contains(field), "\(body): \(answer)")
+            }
+        }
+    }
+
     @Test func replicasAreMovedAndOperationsCancelled() async throws {
         try await TestServer.run { server in
             try await server.fill()

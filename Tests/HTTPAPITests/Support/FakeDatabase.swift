@@ -19,6 +19,7 @@ final class FakeDatabase: Database {
         var isIndexingSlow = false
         var begun: [OperationRequest] = []
         var undrained: [NodeID] = []
+        var reshards: [(request: ReshardRequest, dryRun: Bool)] = []
         var lastScrollReplica: NodeID?
         var lastQueries: [Query] = []
         var lastReadOptions: ReadOptions?
@@ -316,6 +317,13 @@ final class FakeDatabase: Database {
 
     func undrain(_ node: NodeID) async throws(DatabaseError) {
         try with { (state) throws(DatabaseError) in state.undrained.append(node) }
+    }
+
+    func reshard(
+        _ request: ReshardRequest, dryRun: Bool, deadline: Deadline
+    ) async throws(DatabaseError) -> ReshardReport {
+        try with { (state) throws(DatabaseError) in state.reshards.append((request, dryRun)) }
+        return ReshardReport(collection: request.collection, steps: [])
     }
 
     func operations() async throws(DatabaseError) -> [OperationStatus] {

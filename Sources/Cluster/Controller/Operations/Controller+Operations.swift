@@ -14,6 +14,7 @@ extension Controller {
             case .replicate(_, _, let to): advanceReplicate(operation, to: to, &slots)
             case .dropReplica(_, _, let from): advanceDropReplica(operation, from: from, &slots)
             case .setReplicationFactor, .drain, .remove, .rebalance: advancePlan(operation)
+            case .reshard(let plan): advanceReshard(operation, plan, &slots)
             }
         }
     }

@@ -12,8 +12,8 @@ struct TransferSlots {
     init(_ open: [Stored<OperationRecord>], in state: ClusterState, perNode: Int) {
         self.perNode = perNode
         for operation in open where operation.value.state != .planned {
+            shards.formUnion(operation.value.kind.shards)
             guard let id = operation.value.kind.shard else { continue }
-            shards.insert(id)
             guard let shard = state.shard(id)?.value, let target = operation.value.kind.target,
                 shard.replica(on: target)?.state == .catchingUp
             else { continue }
@@ -34,6 +34,13 @@ struct TransferSlots {
         }
         return nil
     }
+
+    /// The same for an operation that replaces shards by others.
+    func obstacle(to replaced: [ShardID]) -> String? {
+        shards.isDisjoint(with: replaced) ? nil : "waits for another operation on its shards"
+    }
+
+    mutating func take(_ replaced: [ShardID]) { shards.formUnion(replaced) }
 
     /// Counts an operation that begins now.
     mutating func take(_ shard: ShardRecord, target: NodeID? = nil) {

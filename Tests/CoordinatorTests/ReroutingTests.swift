@@ -1,0 +1,92 @@
+import Cluster
+import Coordinator
+import DataModel
+import Testing
+
+/// Requests that are under way when their shard is split.
+@Suite(.timeLimit(.minutes(1)))
+struct ReroutingTests {
+    /// Splits the only shard of `c` while `body` waits for its replicas, and moves its points.
+    private func split<Value: Sendable>(
+        _ fixture: Fixture, during body: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        let old = try fixture.shard()
+        for node: UInt32 in 1...3 { fixture.shards.set(.fails(.notHosted(old.id)), on: node) }
+        let calls = (1...3).reduce(0) { $0 + fixture.shards.calls(to: $1) }
+        async let value = body()
+        // It has met the old shard.
+        while (1...3).reduce(0, { $0 + fixture.shards.calls(to: $1) }) == calls { await Task.yield() }
+        var mutations = [ControlMutation.delete(key: ControlKey.shard(old.id))]
+        for (number, ranges) in Resharding.divide(old.virtualShards, into: 2).enumerated() {
+            var new = ShardRecord(
+                id: ShardID(collection: old.id.collection, number: ShardNumber(UInt32(number + 1))),
+                virtualShards: ranges, replicas: old.replicas, primary: old.primary)
+            new.epoch = Epoch(3)
+            mutations.append(.put(key: ControlKey.shard(new.id), value: new.encoded))
+        }
+        fixture.shards.with { state in
+            for (id, point) in state.points.removeValue(forKey: old.id) ?? [:] {
+                let number: UInt32 = VirtualShard(of: id, count: 32).rawValue < 16 ? 1 : 2
+                let new = ShardID(collection: old.id.collection, number: ShardNumber(number))
+                state.points[new, default: [:]][id] = point
+            }
+        }
+        _ = try await fixture.store.transaction(guards: [], mutations: mutations)
+        for node: UInt32 in 1...3 { fixture.shards.set(.works, on: node) }
+        return try await value
+    }
+
+    private func filled() async throws -> Fixture {
+        let fixture = try await Fixture()
+        try await fixture.create(shards: 1, copies: 2)
+        let points = (0..<40).map { point(.number($0)) }
+        _ = try await fixture.coordinator.upsert(points, into: "c", deadline: .soon)
+        return fixture
+    }
+
+    @Test func readsBeginAnewAndFindEachPointOnce() async throws {
+        let fixture = try await filled()
+        let coordinator = fixture.coordinator
+        #expect(try await split(fixture) { try await coordinator.count(nil, in: "c", deadline: .soon) } == 40)
+        let again = try await filled()
+        let other = again.coordinator
+        let page = try await split(again) {
+            try await other.scroll(
+                ScrollRequest(start: nil, limit: 100, withPayload: false, withVectors: .none), through: "c",
+                replica: nil, deadline: .soon)
+        }
+        #expect(page.records.map(\.id) == (0..<40).map { .number($0) })
+    }
+
+    @Test func writesAreDividedAnew() async throws {
+        let fixture = try await filled()
+        let coordinator = fixture.coordinator
+        _ = try await split(fixture) {
+            try await coordinator.upsert((40..<60).map { point(.number($0)) }, into: "c", deadline: .soon)
+        }
+        #expect(try await coordinator.count(nil, in: "c", deadline: .soon) == 60)
+        let table = try #require(fixture.cache.current.routing(of: "c"))
+        for (shard, points) in fixture.shards.with({ $0.points }) {
+            for id in points.keys {
+                #expect(table.shardIndex(of: id).map { table.shards[$0].value.id } == shard)
+            }
+        }
+        _ = try await coordinator.delete((0..<50).map { .number($0) }, from: "c", deadline: .soon)
+        #expect(try await coordinator.count(nil, in: "c", deadline: .soon) == 10)
+    }
+
+    @Test func aShardThatIsBeingFilledIsNoPartOfTheMap() async throws {
+        let fixture = try await filled()
+        let old = try fixture.shard()
+        let new = ShardRecord(
+            id: ShardID(collection: old.id.collection, number: ShardNumber(9)), virtualShards: old.virtualShards,
+            replicas: old.replicas, primary: old.primary, filling: .init(operation: "op", incarnation: 1))
+        try await fixture.store.put(ControlKey.shard(new.id), value: new.encoded)
+        #expect(try await fixture.coordinator.count(nil, in: "c", deadline: .soon) == 40)
+        let table = try await fixture.coordinator.shardTables(collection: "c", deadline: .soon)
+        #expect(table[0].shards.map(\.isFilling) == [false, true])
+        let plan = try await fixture.coordinator.reshard(
+            ReshardRequest(collection: "c", change: .split(nil, into: 4)), dryRun: true, deadline: .soon)
+        #expect(plan.steps.map(\.from) == [[ShardNumber(0)]] && plan.operations.isEmpty)
+    }
+}
