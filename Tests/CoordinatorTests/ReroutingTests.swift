@@ -11,7 +11,7 @@ struct ReroutingTests {
         _ fixture: Fixture, during body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
         let old = try fixture.shard()
-        for node: UInt32 in 1...3 { fixture.shards.set(.fails(.notHosted(old.id)), on: node) }
+        fixture.shards.with { _ = $0.gone.insert(old.id) }
         let calls = (1...3).reduce(0) { $0 + fixture.shards.calls(to: $1) }
         async let value = body()
         // It has met the old shard.
@@ -32,7 +32,6 @@ struct ReroutingTests {
             }
         }
         _ = try await fixture.store.transaction(guards: [], mutations: mutations)
-        for node: UInt32 in 1...3 { fixture.shards.set(.works, on: node) }
         return try await value
     }
 
@@ -40,20 +39,20 @@ struct ReroutingTests {
         let fixture = try await Fixture()
         try await fixture.create(shards: 1, copies: 2)
         let points = (0..<40).map { point(.number($0)) }
-        _ = try await fixture.coordinator.upsert(points, into: "c", deadline: .soon)
+        _ = try await fixture.coordinator.write(WriteRequest(.upsert(points)), to: "c", deadline: .soon)
         return fixture
     }
 
     @Test func readsBeginAnewAndFindEachPointOnce() async throws {
         let fixture = try await filled()
         let coordinator = fixture.coordinator
-        #expect(try await split(fixture) { try await coordinator.count(nil, in: "c", deadline: .soon) } == 40)
+        #expect(try await split(fixture) { try await coordinator.count(nil, in: "c", options: ReadOptions(), deadline: .soon).value } == 40)
         let again = try await filled()
         let other = again.coordinator
         let page = try await split(again) {
             try await other.scroll(
                 ScrollRequest(start: nil, limit: 100, withPayload: false, withVectors: .none), through: "c",
-                replica: nil, deadline: .soon)
+                replica: nil, options: ReadOptions(), deadline: .soon).value
         }
         #expect(page.records.map(\.id) == (0..<40).map { .number($0) })
     }
@@ -62,17 +61,19 @@ struct ReroutingTests {
         let fixture = try await filled()
         let coordinator = fixture.coordinator
         _ = try await split(fixture) {
-            try await coordinator.upsert((40..<60).map { point(.number($0)) }, into: "c", deadline: .soon)
+            try await coordinator.write(
+                WriteRequest(.upsert((40..<60).map { point(.number($0)) })), to: "c", deadline: .soon)
         }
-        #expect(try await coordinator.count(nil, in: "c", deadline: .soon) == 60)
+        #expect(try await coordinator.count(nil, in: "c", options: ReadOptions(), deadline: .soon).value == 60)
         let table = try #require(fixture.cache.current.routing(of: "c"))
         for (shard, points) in fixture.shards.with({ $0.points }) {
             for id in points.keys {
                 #expect(table.shardIndex(of: id).map { table.shards[$0].value.id } == shard)
             }
         }
-        _ = try await coordinator.delete((0..<50).map { .number($0) }, from: "c", deadline: .soon)
-        #expect(try await coordinator.count(nil, in: "c", deadline: .soon) == 10)
+        _ = try await coordinator.write(
+            WriteRequest(.delete((0..<50).map { .number($0) })), to: "c", deadline: .soon)
+        #expect(try await coordinator.count(nil, in: "c", options: ReadOptions(), deadline: .soon).value == 10)
     }
 
     @Test func aShardThatIsBeingFilledIsNoPartOfTheMap() async throws {
@@ -82,7 +83,7 @@ struct ReroutingTests {
             id: ShardID(collection: old.id.collection, number: ShardNumber(9)), virtualShards: old.virtualShards,
             replicas: old.replicas, primary: old.primary, filling: .init(operation: "op", incarnation: 1))
         try await fixture.store.put(ControlKey.shard(new.id), value: new.encoded)
-        #expect(try await fixture.coordinator.count(nil, in: "c", deadline: .soon) == 40)
+        #expect(try await fixture.coordinator.count(nil, in: "c", options: ReadOptions(), deadline: .soon).value == 40)
         let table = try await fixture.coordinator.shardTables(collection: "c", deadline: .soon)
         #expect(table[0].shards.map(\.isFilling) == [false, true])
         let plan = try await fixture.coordinator.reshard(

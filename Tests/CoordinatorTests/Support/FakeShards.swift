@@ -16,6 +16,8 @@ final class FakeShards: ShardRouter, Sendable {
     struct State {
         var behaviours: [NodeID: Behaviour] = [:]
         var calls: [NodeID: Int] = [:]
+        /// Shards that no node has any more.
+        var gone: Set<ShardID> = []
         var points: [ShardID: [PointID: Point]] = [:]
         var operations: [ShardID: [WriteOperation]] = [:]
         /// All that came, also what then failed.
@@ -44,14 +46,14 @@ final class FakeShards: ShardRouter, Sendable {
 
     func replica(of shard: ShardID, on node: NodeID) -> any ReplicaService { NoFiles() }
 
-    fileprivate func enter(_ node: NodeID, deadline: Deadline) async throws(ShardError) {
+    fileprivate func enter(_ shard: ShardID, _ node: NodeID, deadline: Deadline) async throws(ShardError) {
         let behaviour = state.withLock { state in
             state.calls[node, default: 0] += 1
             let behaviour = state.behaviours[node] ?? .works
             if case .failsFirst(let count, let error) = behaviour {
                 state.behaviours[node] = count > 1 ? .failsFirst(count - 1, error) : .works
             }
-            return behaviour
+            return state.gone.contains(shard) ? .fails(.notHosted(shard)) : behaviour
         }
         switch behaviour {
         case .works: return
@@ -69,7 +71,7 @@ private struct FakeReplica: ShardService {
     let shards: FakeShards
 
     func search(_ searches: [SearchRequest], context: RequestContext) async throws(ShardError) -> [SearchAnswer] {
-        try await shards.enter(node, deadline: context.deadline)
+        try await shards.enter(shard, node, deadline: context.deadline)
         return shards.with { [shard] state in
             state.searches[shard, default: []] += searches
             let hits = state.hits[shard.number] ?? []
@@ -82,7 +84,7 @@ private struct FakeReplica: ShardService {
     }
 
     func retrieve(_ request: RetrieveRequest, context: RequestContext) async throws(ShardError) -> [Record] {
-        try await shards.enter(node, deadline: context.deadline)
+        try await shards.enter(shard, node, deadline: context.deadline)
         return shards.with { [shard] state in
             request.ids.compactMap { id in
                 (state.points[shard]?[id]).map {
@@ -93,7 +95,7 @@ private struct FakeReplica: ShardService {
     }
 
     func scroll(_ request: ScrollRequest, context: RequestContext) async throws(ShardError) -> [Record] {
-        try await shards.enter(node, deadline: context.deadline)
+        try await shards.enter(shard, node, deadline: context.deadline)
         return shards.with { [shard] state in
             let ids = (state.points[shard] ?? [:]).keys.sorted().filter { id in request.start.map { id >= $0 } ?? true }
             return ids.prefix(request.limit).map {
@@ -103,7 +105,7 @@ private struct FakeReplica: ShardService {
     }
 
     func count(_ filter: Filter?, context: RequestContext) async throws(ShardError) -> UInt64 {
-        try await shards.enter(node, deadline: context.deadline)
+        try await shards.enter(shard, node, deadline: context.deadline)
         if context.isStaleAllowed { shards.with { $0.staleCalls += 1 } }
         return shards.with { [shard] state in UInt64(state.points[shard]?.count ?? 0) }
     }
@@ -111,7 +113,7 @@ private struct FakeReplica: ShardService {
     func write(_ request: WriteRequest, context: RequestContext) async throws(ShardError) -> WriteReceipt {
         shards.with { state in state.writes.append(request) }
         let operation = request.operation
-        try await shards.enter(node, deadline: context.deadline)
+        try await shards.enter(shard, node, deadline: context.deadline)
         return shards.with { [shard] state in
             state.epochs.append(context.epoch)
             state.operations[shard, default: []].append(operation)
@@ -125,7 +127,7 @@ private struct FakeReplica: ShardService {
     }
 
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {
-        try await shards.enter(node, deadline: deadline)
+        try await shards.enter(shard, node, deadline: deadline)
         return shards.with { [shard, node] state in
             let count = UInt64(state.points[shard]?.count ?? 0)
             return ReplicaStatus(
