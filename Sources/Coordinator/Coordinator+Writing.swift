@@ -80,8 +80,7 @@ extension Coordinator {
         return sequence
     }
 
-    /// Sends one shard's write to it, or, when it was split or merged, to those that have taken its place: some may have
-    /// done their part as others', which they know by the write's name.
+    /// Sends one shard's write to it, or, when it was split or merged, to those that have taken its place.
     private func writeThrough(
         _ request: WriteRequest, shard: ShardID, of collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {
@@ -89,7 +88,9 @@ extension Coordinator {
             return try await write(request, shard: shard, of: collection, deadline: deadline)
         } catch {
             guard let table = try await routing(of: collection, without: shard) else { throw error }
-            return try await write(try parts(of: request, table: table), to: collection, deadline: deadline)
+            var moved = request
+            moved.stamp = request.stamp?.moved(from: shard.number)
+            return try await write(try parts(of: moved, table: table), to: collection, deadline: deadline)
         }
     }
 

@@ -47,4 +47,11 @@ package struct RequestStamp: Hashable, Sendable {
 
     /// That of a coordinator, for its own tries.
     package static func random() -> RequestStamp { RequestStamp(name: .random(), digest: 0) }
+
+    /// That of the part of a request which was meant for a shard that others have taken the place of. Parts that were meant
+    /// for several shards may now be for one, which must not take the second for the first.
+    package func moved(from shard: ShardNumber) -> RequestStamp {
+        RequestStamp(
+            name: RequestName("\(name.high) \(name.low)", operation: Int(shard.rawValue)), digest: digest)
+    }
 }

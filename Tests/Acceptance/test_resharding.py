@@ -224,9 +224,10 @@ def test_a_participant_is_killed_around_the_cut_over(new_cluster, sample, role):
         for turn in range(3):
             cluster.wait_until_in_sync()
             shard = min(serving(cluster))
-            id = split(cluster, "--shard", shard)
-            eventually(lambda: filling(cluster) or operation(cluster, id)["state"] == "done", 60, "new shards")
-            victim = node_of(cluster, role, shard) if filling(cluster) else 1
+            # Not faster than that the new shards are seen.
+            id = split(cluster, "--shard", shard, "--max-bytes-per-second", 2_000_000)
+            eventually(lambda: filling(cluster), 60, "new shards")
+            victim = node_of(cluster, role, shard)
 
             def is_close():
                 found = operation(cluster, id)

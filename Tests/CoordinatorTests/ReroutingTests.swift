@@ -76,6 +76,14 @@ struct ReroutingTests {
         #expect(try await coordinator.count(nil, in: "c", options: ReadOptions(), deadline: .soon).value == 10)
     }
 
+    /// Found by a lost write: both parts of a batch came to one shard under one name, and it took the second for the first.
+    @Test func partsThatWereMeantForTwoShardsHaveTwoNamesInTheOneThatReplacesThem() {
+        let stamp = RequestStamp(name: RequestName("order"), digest: 7)
+        let (first, second) = (stamp.moved(from: ShardNumber(1)), stamp.moved(from: ShardNumber(2)))
+        #expect(Set([stamp.name, first.name, second.name]).count == 3)
+        #expect(first.digest == 7 && first == stamp.moved(from: ShardNumber(1)))
+    }
+
     @Test func aShardThatIsBeingFilledIsNoPartOfTheMap() async throws {
         let fixture = try await filled()
         let old = try fixture.shard()
