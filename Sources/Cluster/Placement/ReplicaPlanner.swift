@@ -99,7 +99,7 @@ package enum ReplicaPlanner {
         var model = ReplicaModel(state, loads: loads)
         var outcome = Outcome()
         let busy = Set(state.openOperations.flatMap(\.value.kind.shards))
-        for record in state.shards(of: collection).map(\.value) {
+        for record in state.servingShards(of: collection).map(\.value) {
             guard let shard = model.shardIndices[record.id] else { continue }
             if busy.contains(record.id) {
                 outcome.isBusy = true
