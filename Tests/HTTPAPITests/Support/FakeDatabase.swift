@@ -125,7 +125,7 @@ final class FakeDatabase: Database {
                     collection.points[point.id] = point
                 }
             case .delete(let ids): for id in ids { collection.points[id] = nil }
-            case .deleteMatching: break
+            case .deleteMatching, .adopt: break
             }
             collection.sequence = collection.sequence.next
             return collection.sequence
