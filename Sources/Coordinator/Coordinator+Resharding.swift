@@ -113,6 +113,8 @@ extension DatabaseError {
                 "into: shard \(shard) owns \(virtualShards) virtual shards, and is divided into 2 to so many, "
                     + "not into \(parts)"
             case .tooFewShards: "shards: a merge takes at least two"
+            case .tooManyShards(let count, let limit):
+                "one operation makes or replaces at most \(limit) shards, and this one \(count): do it in several steps"
             case .wrongTarget(let shards, let target):
                 "to: \(shards) shards are merged into 1 to \(shards - 1), not into \(target)"
             }

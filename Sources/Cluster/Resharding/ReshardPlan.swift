@@ -28,12 +28,17 @@ package enum ReshardError: Error, Sendable, Equatable {
     case tooManyParts(shard: ShardNumber, parts: Int, virtualShards: Int)
     /// A merge takes two shards at least.
     case tooFewShards
+    /// More shards than one operation divides one into, or puts together; `limit` is the most.
+    case tooManyShards(count: Int, limit: Int)
     /// A merge ends with fewer shards than there are, and with one at least.
     case wrongTarget(shards: Int, target: Int)
 }
 
 /// Plans splits and merges. Pure.
 package enum Resharding {
+    /// The most shards that one operation replaces, or makes: all of them change in one transaction of the control store.
+    package static let mostShards = 32
+
     /// What the planner knows of a shard that serves.
     package struct Shard: Sendable, Equatable {
         package var number: ShardNumber
@@ -56,6 +61,7 @@ package enum Resharding {
         guard 1 < parts, parts <= shard.count else {
             throw .tooManyParts(shard: shard.number, parts: parts, virtualShards: shard.count)
         }
+        guard parts <= mostShards else { throw .tooManyShards(count: parts, limit: mostShards) }
         return ReshardPlan(
             collection: collection, from: [shard.number], into: divide(shard.virtualShards, into: parts),
             anchor: shard.number)
@@ -64,6 +70,7 @@ package enum Resharding {
     /// Puts shards together; the result lies where the largest of them does, so that least moves.
     package static func merge(_ shards: [Shard], of collection: CollectionID) throws(ReshardError) -> ReshardPlan {
         guard shards.count > 1 else { throw .tooFewShards }
+        guard shards.count <= mostShards else { throw .tooManyShards(count: shards.count, limit: mostShards) }
         let sorted = shards.sorted { $0.number < $1.number }
         let anchor = sorted.reduce(sorted[0]) { $1.bytes > $0.bytes ? $1 : $0 }
         return ReshardPlan(

@@ -34,7 +34,7 @@ extension Resharding {
     }
 
     /// Why the new shards must be filled from scratch, in others: what is there cannot be gone on with.
-    static func obstacle(
+    package static func obstacle(
         to shards: [Stored<ShardRecord>], of operation: OperationRecord, _ plan: ReshardPlan, in state: ClusterState
     ) -> String? {
         guard shards.map(\.value.virtualShards) == plan.into else { return "a new shard is gone" }

@@ -54,16 +54,29 @@ struct CutOver: Sendable {
             Resharding.conductor(of: operation.value, in: state) == node
         else { throw .notServing(reason: "the operation has changed") }
         let sources = plan.sources.compactMap { state.shard($0)?.value }
+        let filling = state.fillingShards(of: operation.value)
+        if let obstacle = Resharding.obstacle(to: filling, of: operation.value, plan, in: state) {
+            throw .notServing(reason: obstacle)
+        }
+        let processes = Self.processes(of: sources + filling.map(\.value), in: state)
         let context = Deadline.after(Self.patience)
         do throws(ShardError) {
             let held = try await hold(sources, deadline: context)
-            try await finish(state.fillingShards(of: operation.value).map(\.value), held, deadline: context)
-            try await replace(id, held)
+            try await finish(filling.map(\.value), held, deadline: context)
+            try await replace(id, held, processes)
         } catch {
             await release(sources)
             throw error
         }
         _ = try? await cache.refreshIfStale()
+    }
+
+    /// That the primaries are still those processes that are asked: one that was started anew knows nothing of a hold, and
+    /// has thrown away what it had filled.
+    private static func processes(of shards: [ShardRecord], in state: ClusterState) -> [ControlGuard] {
+        Set(shards.map(\.primary)).sorted().map { node in
+            ControlGuard(key: ControlKey.live(node), expected: state.live[node]?.revision)
+        }
     }
 
     // MARK: - Steps
@@ -116,7 +129,9 @@ struct CutOver: Sendable {
         if let failure = answers.compactMap(\.failure).first { throw failure }
     }
 
-    private func replace(_ id: String, _ held: [Held]) async throws(ShardError) {
+    private func replace(
+        _ id: String, _ held: [Held], _ processes: [ControlGuard]
+    ) async throws(ShardError) {
         let state = try await freshState()
         let revisions = Dictionary(held.map { ($0.shard.id, $0.revision) }, uniquingKeysWith: { $1 })
         guard let operation = state.operations[id],
@@ -124,7 +139,7 @@ struct CutOver: Sendable {
         else { throw .notServing(reason: "the operation has changed") }
         let outcome: TransactionOutcome
         do throws(ControlStoreError) {
-            outcome = try await cache.store.transaction(guards: guards, mutations: mutations)
+            outcome = try await cache.store.transaction(guards: guards + processes, mutations: mutations)
         } catch {
             // It may have happened. The sources find out when they write their records anew.
             throw .unreachable(reason: error.description)

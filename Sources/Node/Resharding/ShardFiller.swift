@@ -13,11 +13,12 @@ final class ShardFiller: Sendable {
     private static let closeWrites: UInt64 = 64
     /// The log begins so far behind the last write of the sources: the writes that come before the shard takes over get
     /// versions of theirs, and each version has to be smaller than those that come after.
-    private static let sequenceGap: UInt64 = 1 << 20
+    private static let sequenceGap: UInt64 = 1 << 32
     private static let reportInterval: Duration = .milliseconds(300)
     /// Between looks at logs while the graph is being built, and when only little is missing.
     private static let followInterval: Duration = .milliseconds(100)
     private static let closeInterval: Duration = .milliseconds(20)
+    private static let copyingFollowInterval: Duration = .seconds(1)
     private static let goalPoll: Duration = .milliseconds(2)
     private static let writeTimeout: Duration = .seconds(10)
 
@@ -89,7 +90,7 @@ final class ShardFiller: Sendable {
             try shard.beginFilling()
             try await shard.setPayloadIndexes(replica.state.withLock { $0.payloadIndexes.wanted })
             var sources = makeSources()
-            for index in sources.indices { try await copy(&sources[index], &progress) }
+            for index in sources.indices { try await copy(index, of: &sources, &progress) }
             try await followUntilIndexed(&sources, &progress)
             try await takeLog(sources)
             await progress.report(.following, rows: shard.count(), force: true)
@@ -119,12 +120,21 @@ final class ShardFiller: Sendable {
         }
     }
 
-    private func copy(_ source: inout FillSource, _ progress: inout FillProgress) async throws(ShardError) {
-        try await source.begin()
+    /// Takes a source's points, and meanwhile what is written to those that were begun: a log is kept for a reader only
+    /// while it reads.
+    private func copy(
+        _ index: Int, of sources: inout [FillSource], _ progress: inout FillProgress
+    ) async throws(ShardError) {
+        try await sources[index].begin()
         var place: [UInt8]?
+        var followed = ContinuousClock.now
         repeat {
             let start = ContinuousClock.now
-            let page = try await source.page(from: place)
+            if start - followed > Self.copyingFollowInterval {
+                try await follow(&sources[...index])
+                followed = .now
+            }
+            let page = try await sources[index].page(from: place)
             try await shard.fill(page.points, deleting: [])
             place = page.next
             progress.add(page.points)
@@ -138,17 +148,22 @@ final class ShardFiller: Sendable {
         _ sources: inout [FillSource], _ progress: inout FillProgress
     ) async throws(ShardError) {
         while true {
-            for index in sources.indices {
-                let page = try await sources[index].news()
-                if !page.isEmpty { try await shard.fill(page.points, deleting: page.deleted) }
-                sources[index].advance(to: page.position)
-            }
+            try await follow(&sources[...])
             let waiting = shard.unindexedRows
             await progress.report(.indexing, rows: shard.count(), detail: "\(waiting) rows wait to be indexed")
             let isClose = sources.allSatisfy { $0.isSettled && $0.lag <= Self.closeWrites }
             if isClose, waiting <= Self.closeRows, hasPayloadIndexes { return }
             // Far behind, the next page is to be had at once.
             if isClose || waiting > Self.closeRows { try await pause(Self.followInterval) }
+        }
+    }
+
+    /// Applies a page of what was written to each source since.
+    private func follow(_ sources: inout ArraySlice<FillSource>) async throws(ShardError) {
+        for index in sources.indices {
+            let page = try await sources[index].news()
+            if !page.isEmpty { try await shard.fill(page.points, deleting: page.deleted) }
+            sources[index].advance(to: page.position)
         }
     }
 

@@ -66,6 +66,9 @@ import Testing
                 #expect(plans.allSatisfy { $0.into.count == 1 && $0.into[0].count == 1 })
             }
         }
+        #expect(throws: ReshardError.tooManyShards(count: 33, limit: 32)) {
+            try Resharding.split(shards(1)[0], into: 33, of: collection)
+        }
         #expect(throws: ReshardError.wrongTarget(shards: 3, target: 3)) {
             try Resharding.merge(shards(3), to: 3, of: collection)
         }
