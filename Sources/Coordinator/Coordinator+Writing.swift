@@ -71,7 +71,9 @@ extension Coordinator {
             case .success(let own):
                 sequence = max(sequence, own)
                 conflict.applied.append(shard)
-            case .failure(.writeConflict(let own)): conflict.refusals += own.refusals
+            case .failure(.writeConflict(let own)):
+                conflict.refusals += own.refusals
+                conflict.applied += own.applied
             case .failure(let error):
                 throw results.count == 1 ? error : error.addingNote("other shards may have applied their part")
             }
@@ -84,13 +86,17 @@ extension Coordinator {
     private func writeThrough(
         _ request: WriteRequest, shard: ShardID, of collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {
+        let owned = cache.current.shard(shard)?.value.virtualShards
         do throws(DatabaseError) {
             return try await write(request, shard: shard, of: collection, deadline: deadline)
         } catch {
             guard let table = try await routing(of: collection, without: shard) else { throw error }
             var moved = request
             moved.stamp = request.stamp?.moved(from: shard.number)
-            return try await write(try parts(of: moved, table: table), to: collection, deadline: deadline)
+            // A delete by filter is for all shards: those beside do it, or have done it, by their own part.
+            let heirs = Set(table.shards.map(\.value).filter { owned.map($0.overlaps) ?? true }.map(\.id))
+            let parts = try parts(of: moved, table: table).filter { heirs.contains($0.shard) }
+            return try await write(parts, to: collection, deadline: deadline)
         }
     }
 
@@ -99,6 +105,21 @@ extension Coordinator {
     private func write(
         _ request: WriteRequest, shard: ShardID, of collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {
+        try await askPrimary(
+            of: shard, in: collection, deadline: deadline, patience: deadline, retrying: metrics.countRetriedWrite
+        ) { (service, context) throws(ShardError) in try await service.write(request, context: context).sequence }
+    }
+
+    /// Asks a shard's primary, again when the role has moved or the connection broke.
+    ///
+    /// - Parameters:
+    ///   - deadline: of each try.
+    ///   - patience: until when it is tried again.
+    /// - Throws: `unavailable`, which names the shard, when no primary answered in time; what the primary refused.
+    func askPrimary<Answer: Sendable>(
+        of shard: ShardID, in collection: String, deadline: Deadline, patience: Deadline,
+        retrying countRetry: () -> Void, _ work: @escaping Read<Answer>
+    ) async throws(DatabaseError) -> Answer {
         var backoff = Backoff()
         var state = cache.current
         while true {
@@ -106,9 +127,7 @@ extension Coordinator {
             let failure: ShardError
             if state.isLive(record.primary) {
                 do throws(ShardError) {
-                    return try await attempt(at: record, deadline: deadline) { (service, context) throws(ShardError) in
-                        try await service.write(request, context: context).sequence
-                    }
+                    return try await attempt(at: record, deadline: deadline, work)
                 } catch {
                     failure = error
                 }
@@ -117,10 +136,10 @@ extension Coordinator {
             }
             // A damaged primary hands its role to another in-sync replica, if there is one.
             let hasSuccessor = record.inSync.contains { $0 != record.primary && state.isLive($0) }
-            guard failure.isTransient || (failure.isDamage && hasSuccessor), await backoff.pause(until: deadline) else {
+            guard failure.isTransient || (failure.isDamage && hasSuccessor), await backoff.pause(until: patience) else {
                 throw DatabaseError(failure, collection: collection, shard: shard.number)
             }
-            metrics.countRetriedWrite()
+            countRetry()
             state = try await stateForAnswers()
         }
     }

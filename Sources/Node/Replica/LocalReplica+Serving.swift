@@ -36,12 +36,21 @@ extension LocalReplica: ShardService {
     func write(_ request: WriteRequest, context: RequestContext) async throws(ShardError) -> WriteReceipt {
         try ServingRight.check(epoch: context.epoch, against: try await servingRecord(context))
         let shell = try primaryShell()
+        // It follows the records a moment later, and until then asks for fewer acknowledgements than a shard that serves.
+        guard shell.record.filling == nil else { throw .notServing(reason: "the shard is taking over") }
         let result = try await sound { (_) throws(ShardError) in
             try await shell.write(request, deadline: context.deadline)
         }
-        // The process may have been stopped in between, and another primary may have taken over since.
-        guard try await servingRecord(context).primary == node else { throw .notPrimary }
-        return WriteReceipt(sequence: try result.get())
+        let sequence = try result.get()
+        // The process may have been stopped in between, and another primary may have taken over since. Where the shard is
+        // gone others have taken its place, with all that was acknowledged.
+        if try await isThere(), try await servingRecord(context).primary != node { throw .notPrimary }
+        return WriteReceipt(sequence: sequence)
+    }
+
+    /// Whether the map still has the shard.
+    private func isThere() async throws(ShardError) -> Bool {
+        try await environment.stateForAnswers().shard(id) != nil
     }
 
     private func primaryShell() throws(ShardError) -> PrimaryShell {
