@@ -78,7 +78,7 @@ package final class MemoryBudget: Sendable {
             return false
         }
         if isTaken { return waiter.resume(returning: true) }
-        Task {
+        Task.detached { [self] in
             try? await Task.sleep(until: deadline.instant, clock: .continuous)
             giveUp(ticket)
         }

@@ -31,8 +31,8 @@ extension Coordinator {
         let distances = spaces.map(\.distance)
         let read = ShardRead<[SearchAnswer]>(
             collection: table.collection.value, kind: ReadKind(queries), options: options, deadline: deadline,
-            expectedBytes: shards.count
-                * requests.reduce(0) { $0 + $1.expectedFootprint(in: table.collection.value.config) },
+            expectedBytes: shards.count.saturatingProduct(
+                requests.reduce(0) { $0 + $1.expectedFootprint(in: table.collection.value.config) }),
             footprint: { $0.reduce(0) { $0 + $1.points.footprint } },
             merge: { AnswerMerge.nearest($0, limits: requests.map(\.limit), distances: distances) }
         ) { (service, _, context) throws(ShardError) in
@@ -120,5 +120,13 @@ extension Query {
         case .vector: []
         case .point(let id): [id]
         }
+    }
+}
+
+extension Int {
+    /// `Int.max` when that is too small for the product.
+    fileprivate func saturatingProduct(_ other: Int) -> Int {
+        let (product, isTooLarge) = multipliedReportingOverflow(by: other)
+        return isTooLarge ? .max : product
     }
 }

@@ -12,7 +12,13 @@ struct MemoryMiddleware: RouterMiddleware {
         _ request: Request, context: APIContext, next: (Request, APIContext) async throws -> Response
     ) async throws -> Response {
         let memory = RequestMemory(budget)
-        var response = try await RequestMemory.$current.withValue(memory) { try await next(request, context) }
+        var response: Response
+        do {
+            response = try await RequestMemory.$current.withValue(memory) { try await next(request, context) }
+        } catch {
+            memory.end()
+            throw error
+        }
         guard let length = response.body.contentLength, length > Self.largestUncountedResponse else {
             memory.end()
             return response

@@ -137,6 +137,7 @@ final class LeaseKeeper: Sendable {
                 lease.renewed(sentAt: sentAt, ttl: ttl)
             } catch .leaseExpired {
                 lease.lost()
+                if await wasRemoved() { return await leaveForGood() }
                 logger.warning("The node's lease is lost; joining anew")
                 await rejoin()
             } catch {
@@ -144,6 +145,18 @@ final class LeaseKeeper: Sendable {
                 logger.warning("The node's lease could not be kept alive: \(error)")
             }
         }
+    }
+
+    /// What this node follows of the records may be old, when it was cut off for long.
+    private func wasRemoved() async -> Bool {
+        while !Task.isCancelled {
+            do throws(ControlStoreError) {
+                return try await store.get(ControlKey.node(record.id)) == nil
+            } catch {
+                try? await Task.sleep(for: Self.retryDelay)
+            }
+        }
+        return false
     }
 
     /// The node's record is gone, which its announcement had made: somebody removed it.

@@ -7,13 +7,14 @@ extension PrimaryShell {
     /// An answer to the handshake takes no work: a backup that needs longer is hung.
     private static let openTimeout: Duration = .seconds(2)
 
+    /// Detached from the request that caused it: what goes on between replicas outlives it, and is not of its books.
     func perform(_ action: PrimaryAction) {
         switch action {
-        case .open(let node): Task { await self.open(node) }
-        case .send(let node, let position): Task { await self.send(to: node, after: position) }
-        case .sendSnapshot(let node): Task { await self.sendSnapshot(to: node) }
-        case .compareAndSwap(let expected, let record): Task { await self.swap(expected, record) }
-        case .refreshRecord: Task { await self.refreshRecord() }
+        case .open(let node): Task.detached { await self.open(node) }
+        case .send(let node, let position): Task.detached { await self.send(to: node, after: position) }
+        case .sendSnapshot(let node): Task.detached { await self.sendSnapshot(to: node) }
+        case .compareAndSwap(let expected, let record): Task.detached { await self.swap(expected, record) }
+        case .refreshRecord: Task.detached { await self.refreshRecord() }
         case .acknowledge, .rejectPending: break
         case .stepDown(let reason):
             environment.logger.info("Stepped down as primary of \(id): \(reason)")

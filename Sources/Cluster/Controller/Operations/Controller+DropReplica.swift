@@ -22,6 +22,12 @@ extension Controller {
             let dropped = "node \(node) has given its replica up"
             guard shard.value.replica(on: node) != nil else { return finish(operation, as: .done, dropped) }
             let heirs = shard.value.inSync.filter { $0 != node && state.isLive($0) }
+            let collection: Stored<CollectionRecord>? = state.collection(id.collection)
+            let needed = collection?.value.config.writeConsistencyFactor ?? 1
+            if heirs.count < needed, shard.value.isInSync(node) {
+                let others = "\(heirs.count) other in-sync replicas are alive"
+                return note(operation, "waits: \(others), and writes need \(needed)")
+            }
             giveReplicaUp(
                 operation, shard, on: node, to: heirs.first { !state.isDraining($0) } ?? heirs.first, becomes: .done,
                 detail: dropped)
