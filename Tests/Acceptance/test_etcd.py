@@ -39,9 +39,9 @@ def new_etcd(tmp_path):
 def loaded(new_etcd, new_cluster, sample):
     """Makes a cluster on an etcd of its own, with the sample loaded."""
 
-    def make(*options, members=1):
+    def make(*options, members=1, settings=""):
         etcd = new_etcd(members)
-        cluster = new_cluster(settings=etcd.settings())
+        cluster = new_cluster(settings=etcd.settings(settings))
         cluster.start(*options)
         cluster.client().put(f"/collections/{COLLECTION}", {"vectors": {"size": 384, "distance": "Cosine"}}).expect(200)
         load([cluster.client(node) for node in (1, 2, 3)], COLLECTION, sample.bodies())
@@ -125,7 +125,8 @@ def test_a_node_that_hangs_and_wakes_up_says_nothing_stale(loaded, sample):
 
 
 def test_the_loss_of_etcds_leader_is_not_noticed(loaded, sample):
-    etcd, cluster = loaded(members=3)
+    # Members that share two cores and a disk with all the rest have taken more than four seconds to agree.
+    etcd, cluster = loaded(members=3, settings="replication: {leaseDuration: 15s}\n")
     with Workload(cluster, COLLECTION, sample, seed=3) as workload:
         steady(workload)
         killed = time.monotonic()
