@@ -124,8 +124,8 @@ def main():
     environment.enter()
     environment.build_server()
     os.environ["SHOAL_TEST_DATA"] = str(arguments.data)
+    from growing import Growing
     from replicas import assert_replicas_are_equal
-    from test_rebalancing import Growing
     from wordnet import WordNet, load
     from workload import OK, Workload
 

@@ -6,29 +6,17 @@ import time
 
 import pytest
 
-from client import Client, ConnectionBroken, points_body
+from client import ConnectionBroken, points_body
 from cluster import eventually
 from conftest import COLLECTION
+from growing import Growing
 from replicas import assert_replicas_are_equal
-from unsupervised import Nodes
 from wordnet import load
 from workload import BROKEN, UNAVAILABLE, WRONG, Workload
 
 SHARDS = 6
 # Slow enough that an operation can be met on its way.
 SLOWLY = ("--max-bytes-per-second", "1MiB")
-
-
-class Growing(Nodes):
-    """Three nodes as the configuration says, and up to two more that join; the workload's clients speak to the three."""
-
-    def __init__(self, folder, **options):
-        super().__init__(folder, nodes=5, **options)
-        self.config.write_text(self.config.read_text().replace("nodeCount: 5", "nodeCount: 3"))
-        self.nodes = 3
-
-    def client(self, node=1, timeout=60):
-        return Client(f"http://127.0.0.1:{self.http_port + 10 * (node - 1)}", timeout)
 
 
 @pytest.fixture
