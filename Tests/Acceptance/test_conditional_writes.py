@@ -88,7 +88,7 @@ def increment_together(cluster, goal, meanwhile=None):
     for worker in workers:
         worker.start()
     if meanwhile:
-        meanwhile()
+        meanwhile(workers)
         stopping.set()
     for worker in workers:
         worker.join(120)
@@ -128,11 +128,15 @@ def test_racing_increments_lose_none(cluster, measured):
 
 
 def test_racing_increments_lose_none_while_primaries_are_killed(cluster, measured):
-    def kill_primaries():
+    def kill_primaries(workers):
+        def added():
+            return sum(sum(worker.done.values()) for worker in workers)
+
         for turn in range(5):
             cluster.wait_until_ready()
             cluster.wait_until_in_sync()
-            time.sleep(0.5)  # what is killed shall be at work
+            before = added()
+            eventually(lambda: added() >= before + 10, 60, "what is killed being at work")
             cluster.kill(primary(cluster, shard=turn % 3))
 
     workers = increment_together(cluster, float("inf"), kill_primaries)

@@ -172,7 +172,12 @@ def test_a_drain_goes_on_when_the_controller_is_killed(grow, sample):
         lambda: any(step["state"] == "running" for step in steps_of(nodes, id, through)), 30, "a step is under way"
     )
     nodes.kill(controller)
-    time.sleep(0.5)
+
+    def is_followed():
+        found = nodes.cluster_status(through)["nodes"]
+        return any(node["isController"] and node["id"] != controller for node in found)
+
+    eventually(is_followed, 30, "another node is the controller")
     assert operation(nodes, id, through)["state"] == "running"
     nodes.start(controller)
     ended = settled(nodes, id, through)
@@ -210,7 +215,6 @@ def test_the_replicas_of_a_dead_node_are_made_anew_elsewhere_but_the_last_one_is
     before = count(nodes)
     single = {"vectors": {"size": 4, "distance": "Dot"}, "replication_factor": 1, "shard_number": 4}
     nodes.client().put("/collections/single", single).expect(200)
-    time.sleep(3)  # a cluster that has only just started gives its nodes time to come back
     nodes.kill(4)
     eventually(
         lambda: not next(n for n in nodes.cluster_status()["nodes"] if n["id"] == 4)["alive"], 20, "node 4 is known as dead"
@@ -279,7 +283,6 @@ def test_a_snapshot_keeps_to_the_limit_of_its_operation_and_brings_the_graph(gro
 
 def test_catching_up_from_the_log_keeps_to_the_limit_of_the_settings(grow, sample, measured):
     nodes = grow(sample, shards=1, settings="replication:\n  maxTransferBytesPerSecond: 1MiB\n")
-    time.sleep(3)  # a cluster that has only just started gives its nodes time to come back
     backup = next(found["node"] for found in shards_of(nodes)[0]["replicas"] if not found["isPrimary"])
     through = next(node for node in (1, 2, 3) if node != backup)
     nodes.kill(backup)

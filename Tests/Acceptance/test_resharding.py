@@ -234,7 +234,7 @@ def test_a_participant_is_killed_around_the_cut_over(new_cluster, sample, role):
                 return found and (found["state"] == "done" or "replicas" in found["detail"] or "take over" in found["detail"])
 
             eventually(is_close, 120, "the new shards being about to take over")
-            time.sleep(0.15 * turn)
+            time.sleep(0.15 * turn)  # waits for nothing: each turn dies at another moment
             cluster.kill(victim)
             assert wait_for(cluster, id)["state"] == "done", operations(cluster)
             cluster.wait_until_ready()
