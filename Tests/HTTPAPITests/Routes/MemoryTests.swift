@@ -53,7 +53,11 @@ struct MemoryTests {
                 [Array(chunked.utf8), piece, piece, Array("2\r\n{}\r\n0\r\n\r\n".utf8)])
             #expect(try server.parse(text).status == 200)
             // The last response's memory is given back when its last byte was written, which the client may see before.
-            while server.memory.taken > 0 { try await Task.sleep(for: .milliseconds(1)) }
+            let deadline = ContinuousClock.now + .seconds(30)
+            while server.memory.taken > 0 {
+                try #require(ContinuousClock.now < deadline, "\(server.memory.taken) bytes are not given back")
+                try await Task.sleep(for: .milliseconds(1))
+            }
         }
     }
 }
