@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /// Where the calling thread goes on when the call that it is in hits damage; NULL outside of guarded calls.
 static _Thread_local sigjmp_buf *volatile escape = NULL;
@@ -55,6 +56,17 @@ void shoal_lmdb_guard(MDB_env *env) {
         escape = NULL;                            \
         return code;                              \
     } while (0)
+
+int shoal_lmdb_reserve_lock_file(const char *path, size_t bytes) {
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0) return errno == ENOSPC || errno == EDQUOT ? errno : 0;
+    int code = 0;
+#ifdef __linux__
+    if (fallocate(file, 0, 0, (off_t)bytes) != 0 && (errno == ENOSPC || errno == EDQUOT)) code = errno;
+#endif
+    close(file);
+    return code;
+}
 
 int shoal_lmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode) {
     RETURN_GUARDED(mdb_env_open(env, path, flags, mode));

@@ -108,6 +108,10 @@ package final class Environment: @unchecked Sendable {
         return registry.withLock { $0[identity] != nil }
     }
 
+    /// A reader's slot in the lock file, and more than what comes before the first.
+    private static let readerBytes = 64
+    private static let lockHeaderBytes = 4_096
+
     private static func openFile(
         _ path: String, options: Options
     ) throws(LMDBError) -> Environment {
@@ -123,6 +127,10 @@ package final class Environment: @unchecked Sendable {
             if !options.syncsCommits { flags |= UInt32(MDB_NOSYNC) }
             if options.isReadOnly { flags |= UInt32(MDB_RDONLY | MDB_NOLOCK) }
             shoal_lmdb_guard(handle)
+            if !options.isReadOnly {
+                let bytes = Int(options.maximumReaders) * Self.readerBytes + Self.lockHeaderBytes
+                try check(shoal_lmdb_reserve_lock_file(path + "/lock.mdb", bytes), "open \(path)")
+            }
             try check(shoal_lmdb_env_open(handle, path, flags, 0o644), "open \(path)")
             if options.reservedBytes > 0 { shoal_lmdb_reserve(handle, options.reservedBytes) }
             // Slots of readers that were killed would keep pages from being reused for ever.

@@ -147,3 +147,25 @@ def test_a_node_starts_on_a_disk_that_is_full_to_the_last_byte(disk, tmp_path, m
             acknowledged.append(len(acknowledged))
             check_everything(node, acknowledged)
         node.stop()
+
+
+def test_nothing_new_fits_on_a_full_disk_and_that_is_no_damage(disk, tmp_path):
+    """Found by a compaction on a full disk: the files that it began could not be made, and were taken for damaged ones."""
+    with SingleNode(tmp_path / "node", data=disk.folder / "data", prefix=disk.prefix) as node:
+        node.start()
+        schema = {"vectors": {"size": DIMENSION, "distance": "Euclid"}, "shard_number": 1}
+        node.client().put(f"/collections/{COLLECTION}", schema).expect(200)
+        assert write(node, 0).status == 200
+        fill_to_the_last_byte(disk.outside)
+        answer = node.client(timeout=10).put("/collections/another?timeout=3", schema)
+        assert answer.status in (500, 503, 507), answer.text
+        node.client().post("/shoal/compact", {"collection": COLLECTION})
+        log = lambda: node.log.read_text(errors="replace")  # noqa: E731
+        eventually(lambda: "a compaction failed" in log(), 60, "the compaction has met the full disk")
+        check_reads(node, [0])
+        assert "damaged data" not in log() and "No space left" in log(), node.log_end()
+        (disk.outside / "filler").unlink()
+        eventually(lambda: write(node, 1).status == 200, 60, f"writes go on: {node.log_end()}")
+        eventually(lambda: node.client().get("/collections/another").status == 200, 60, "the other collection")
+        check_everything(node, [0, 1])
+        node.stop()

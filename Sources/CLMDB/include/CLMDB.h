@@ -12,6 +12,12 @@
 /// SIGBUS, which pass on what no guarded call caused.
 void shoal_lmdb_guard(MDB_env *env);
 
+/// Takes the first `bytes` of a lock file from the disk, and makes the file if need be: LMDB writes to it through a map, and
+/// where the disk is full that is a SIGBUS. The file must not be in use by this process.
+///
+/// Returns 0, or `ENOSPC` or `EDQUOT`; whatever else is wrong is for LMDB to say.
+int shoal_lmdb_reserve_lock_file(const char *path, size_t bytes);
+
 int shoal_lmdb_env_open(MDB_env *env, const char *path, unsigned int flags, mdb_mode_t mode);
 int shoal_lmdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *dbi);
 int shoal_lmdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
