@@ -1,4 +1,5 @@
 internal import DataModel
+internal import Dispatch
 internal import Synchronization
 internal import VectorIndex
 
@@ -30,6 +31,39 @@ extension ShardGeneration {
             if inserted == nil { break }
         }
         room.update(unindexedRows: unindexedRows)
-        if isCheckpointDue(idle: false) { checkpoint() }
+        if isCheckpointDue(idle: false) { indexing.submitCheckpoint(of: self) }
+    }
+}
+
+// MARK: - How pressing it is
+
+extension ShardGeneration {
+    /// After a search that scanned rows, indexing is pressing for so long.
+    private static var scanNanoseconds: UInt64 { 2_000_000_000 }
+    /// After a write, it holds up more of them for so long.
+    private static var writeNanoseconds: UInt64 { 500_000_000 }
+
+    /// Whether rows are to be indexed although others need the processors: nobody writes any more, searches scan them,
+    /// writers will soon wait for them, or a compaction would never end.
+    var isIndexingPressing: Bool {
+        if isBuilding.load(ordering: .relaxed) || unindexedRows >= options.maximumUnindexedRows / 2 { return true }
+        let now = DispatchTime.now().uptimeNanoseconds
+        return now >= lastWrite.load(ordering: .relaxed) + Self.writeNanoseconds || isScanned(at: now)
+    }
+
+    func noteWrite() { lastWrite.store(DispatchTime.now().uptimeNanoseconds, ordering: .relaxed) }
+
+    private func isScanned(at now: UInt64) -> Bool {
+        let last = lastScan.load(ordering: .relaxed)
+        return last > 0 && now < last + Self.scanNanoseconds
+    }
+
+    /// Says that a search scans the rows that wait.
+    func noteScan() {
+        let now = DispatchTime.now().uptimeNanoseconds
+        let wasScanned = isScanned(at: now)
+        // Not each time: all searches would write into one place.
+        if !isScanned(at: now + Self.scanNanoseconds / 2) { lastScan.store(now, ordering: .relaxed) }
+        if !wasScanned { indexing.submit(self) }
     }
 }

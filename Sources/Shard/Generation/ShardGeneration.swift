@@ -33,7 +33,13 @@ final class ShardGeneration: Sendable {
     let current: Mutex<Current>
     /// Held by the one checkpoint that may run.
     let checkpointing: Mutex<Checkpoints>
-    let isQueuedForIndexing = Atomic<Bool>(false)
+    let isQueuedForIndexing = Flag()
+    let isQueuedForIdleIndexing = Flag()
+    let isQueuedForCheckpoint = Flag()
+    /// When the last group was committed, by the uptime in nanoseconds; 0 for never.
+    let lastWrite = Atomic<UInt64>(0)
+    /// When a search last scanned rows that wait for the graph, by the same clock.
+    let lastScan = Atomic<UInt64>(0)
     /// Set when the shard is closed or another generation is current: no work is begun on this one any more.
     let isClosed = Atomic<Bool>(false)
     /// Until a compaction has made it the current one.

@@ -26,6 +26,7 @@ struct ShardSearch {
         // The view first: it keeps whatever pointer is read from the block tables after it.
         let view = shard.view
         guard request.limit > 0 else { return SearchAnswer(points: []) }
+        if shard.graphs[space].count < view.slotCount { shard.noteScan() }
         return try withExtendedLifetime(view) {
             try shard.store.environment.read { transaction in
                 var profile = SearchProfile()

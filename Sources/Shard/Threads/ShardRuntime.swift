@@ -10,7 +10,7 @@ package final class ShardRuntime: Sendable {
     /// One thread: a node compacts one shard at a time, since the graph that each builds keeps all indexing threads busy.
     let compaction: WorkerPool
     /// One thread: shards that splits and merges fill get what the others leave over.
-    let filling = IndexingPool(threads: 1)
+    let filling = IndexingPool(threads: 1, idleThreads: 0)
     /// One thread: verifications in the background are in no hurry.
     let verification: WorkerPool
     private let ticker = DispatchQueue(label: "shoal.shard.ticker")
@@ -31,9 +31,9 @@ package final class ShardRuntime: Sendable {
     package init(searchThreads: Int, indexingThreads: Int) {
         search = WorkerPool(name: "search", threads: searchThreads)
         writing = WorkerPool(name: "writing", threads: Self.writingThreads)
-        indexing = IndexingPool(threads: indexingThreads)
-        compaction = WorkerPool(name: "compaction", threads: 1, niceness: IndexingPool.niceness)
-        verification = WorkerPool(name: "verification", threads: 1, niceness: IndexingPool.niceness)
+        indexing = IndexingPool(threads: indexingThreads, idleThreads: indexingThreads)
+        compaction = WorkerPool(name: "compaction", threads: 1, priority: .low)
+        verification = WorkerPool(name: "verification", threads: 1, priority: .low)
         scheduleTick()
     }
 
@@ -77,36 +77,11 @@ package final class ShardRuntime: Sendable {
     package func tickShards() {
         for shard in shards.withLock({ $0.compactMap(\.value) }) {
             let generation = shard.generation
-            if generation.isCheckpointDue(idle: true) { generation.indexing.pool.submit { generation.checkpoint() } }
+            // What idle threads began on a busy machine.
+            if generation.unindexedRows > 0, generation.isIndexingPressing { generation.indexing.submit(generation) }
+            if generation.isCheckpointDue(idle: true) { generation.indexing.submitCheckpoint(of: generation) }
             shard.compactIfDue()
             shard.verifyIfDue()
         }
     }
-}
-
-/// Threads of low priority that put rows into graphs.
-final class IndexingPool: Sendable {
-    let pool: WorkerPool
-
-    /// Indexing yields to searches and writers: an acknowledged row is found by a scan until the graph has it.
-    static let niceness: Int32 = 10
-
-    init(threads: Int) {
-        pool = WorkerPool(name: "indexing", threads: threads, niceness: Self.niceness)
-    }
-
-    /// Gives a shard threads until it has no more rows to claim. It stands in the queue once at most; a thread that takes
-    /// a batch puts it back first, so that all threads may work on one shard.
-    func submit(_ shard: ShardGeneration) {
-        guard shard.isQueuedForIndexing.exchange(true, ordering: .sequentiallyConsistent) == false else { return }
-        pool.submit { [self] in
-            // Before the look at the rows, for every thread: who adds rows after that look queues the shard again.
-            shard.isQueuedForIndexing.store(false, ordering: .sequentiallyConsistent)
-            guard let batch = shard.claimBatch() else { return }
-            submit(shard)
-            shard.index(batch)
-        }
-    }
-
-    func stop() { pool.stop() }
 }

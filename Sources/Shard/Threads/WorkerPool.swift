@@ -27,14 +27,21 @@ final class WorkerPool: TaskExecutor, @unchecked Sendable {
     /// Set, to anything but nil, in the pool's threads.
     private var membership = pthread_key_t()
 
-    /// - Parameter niceness: added to the threads' nice value; positive yields to others.
-    init(name: String, threads: Int, niceness: Int32 = 0) {
+    enum Priority {
+        case normal
+        /// A tenth of what others get, while they are at work.
+        case low
+        /// What others leave over, and next to nothing while they are at work.
+        case idle
+    }
+
+    init(name: String, threads: Int, priority: Priority = .normal) {
         self.threads = threads
         pthread_key_create(&membership, nil)
         for number in 0..<threads {
             let thread = Thread { [self] in
                 pthread_setspecific(membership, Unmanaged.passUnretained(self).toOpaque())
-                if niceness > 0 { lowerPriority(by: niceness) }
+                lower(to: priority)
                 runJobs()
             }
             thread.name = "\(name)-\(number)"
@@ -103,10 +110,20 @@ final class WorkerPool: TaskExecutor, @unchecked Sendable {
     }
 }
 
+#if os(Linux)
+    /// SCHED_IDLE of Linux' <sched.h>, which the module of the C library leaves out.
+    private let idlePolicy: Int32 = 5
+#endif
+
 /// Makes the kernel prefer other threads to the calling one.
-private func lowerPriority(by niceness: Int32) {
+private func lower(to priority: WorkerPool.Priority) {
     #if os(Linux)
-        // On Linux a nice value belongs to a thread; 0 is the calling one.
-        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness)
+        // On Linux a nice value and a policy belong to a thread; 0 is the calling one. Where the policy is not to be had, the
+        // nice value remains.
+        if priority != .normal { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
+        if priority == .idle {
+            var parameters = sched_param()
+            _ = sched_setscheduler(0, idlePolicy, &parameters)
+        }
     #endif
 }
