@@ -11,6 +11,8 @@ from clients import COLLECTION
 
 LEASE = {"lmdb": 3.0, "etcd": 5.0}
 HOUR = 3_600
+# Of small shards; what a fault goes on to hold up may be over later.
+RESHARDED_WITHIN = 60
 
 
 class Stage:
@@ -232,6 +234,46 @@ def drain_a_node(stage):
         stage.wait(1, 2)
 
 
+def reshard(stage):
+    """A shard is split, or all are merged to three again, perhaps under a kill of any node."""
+    client = stage.dice.choice(stage.machines.nodes).client(timeout=30)
+    try:
+        (table,) = client.get(f"/shoal/shards?collection={COLLECTION}").expect(200)
+        numbers = [shard["number"] for shard in table["shards"] if not shard["isFilling"]]
+        if len(numbers) > 4:
+            kind, body = "merge", {"to": 3}
+        else:
+            kind, body = "split", {"shard": stage.dice.choice(numbers), "into": stage.dice.choice([2, 3])}
+        answer = client.post(f"/shoal/{kind}", {"collection": COLLECTION, **body})
+        stage.log(f"  a {kind} {body}, {'under way' if answer.status == 200 else f'refused: {answer.text[:200]!r}'}")
+    except ConnectionBroken as error:
+        stage.log(f"  it could not be asked for: {error}")
+    if stage.dice.random() < 0.5:
+        stage.wait(0, 3)
+        nodes = stage.nodes()
+        stage.say("kill -9", nodes)
+        nodes[0].kill()
+        stage.wait(0.1, 2)
+        nodes[0].start()
+    started = time.monotonic()
+    while resharding(stage) and time.monotonic() - started < RESHARDED_WITHIN:
+        time.sleep(0.2)
+    stage.log(f"    {'not over' if resharding(stage) else 'over'} after {time.monotonic() - started:.1f} s")
+
+
+def resharding(stage):
+    """Whether a split or merge is under way, or no node says."""
+    for node in stage.machines.nodes:
+        try:
+            answer = node.client(timeout=10).get("/shoal/operations")
+        except ConnectionBroken:
+            continue
+        if answer.status == 200:
+            open_states = ("planned", "running", "cancelling")
+            return any(o["kind"] in ("split", "merge") and o["state"] in open_states for o in answer.json["result"])
+    return True
+
+
 def kill_etcd(stage):
     machines = stage.machines
     members = stage.dice.choice([
@@ -277,10 +319,10 @@ def terminate(stage):
 ANYWHERE = [
     kill_and_restart, leave_dead, kill_one_after_the_other, hang_shortly, hang_long, hang_again_and_again, isolate,
     cut_one_way, lose_packets, slow_link, fill_disk, jump_clock, lose_data, restore_old_data, move_replicas, drain_a_node,
-    terminate,
+    reshard, terminate,
 ]  # fmt: skip
 ON_ETCD = [cut_from_etcd, kill_etcd, hang_etcd, split_etcd]
-# They take away data that is on one node more, and nothing else may go wrong beside them.
+# They take away data that is on one node more: when they begin, no other replica may be about to leave the in-sync set.
 ALONE = {lose_data, restore_old_data}
 
 

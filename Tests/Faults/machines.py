@@ -1,5 +1,6 @@
 """Nodes of the real binary, and members of etcd, each on a machine of the test's network."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,8 @@ from network import command
 
 HTTP_PORT, RPC_PORT, ETCD_PORT, ETCD_PEER_PORT = 7001, 7003, 7005, 7006
 DISK_BYTES = 1 << 30
+# No client has points from here on.
+NO_ID = 1 << 50
 CLOCK_LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 # The log that is kept is as short as it may be, so that long absences are made good by snapshots.
@@ -236,6 +239,28 @@ class Machines:
                 if replica["state"] != "inSync":
                     found.append(f"shard {shard['number']} on node {replica['node']} is {replica['state']}")
         return "; ".join(found if tables else ["no shards"])
+
+    def wait_until_linked(self, collection, within):
+        """Whole, and no primary is about to think otherwise: what it had sent before the end of a fault has arrived, or it
+        would have held up a write that came later."""
+        nothing = json.dumps({"points": [NO_ID + number for number in range(64)]}).encode()
+
+        def linked():
+            if self.unsound(collection):
+                return False
+            before = self.epochs(collection)
+            answer = self.nodes[0].client(timeout=30).request(
+                "POST", f"/collections/{collection}/points/delete?wait=true", nothing)  # fmt: skip
+            return answer.status == 200 and not self.unsound(collection) and self.epochs(collection) == before
+
+        deadline = time.monotonic() + within
+        while not linked():
+            assert time.monotonic() < deadline, f"replicas leave the in-sync set {within} s after the end of a fault"
+            time.sleep(0.1)
+
+    def epochs(self, collection):
+        tables = self.nodes[0].client().get(f"/shoal/shards?collection={collection}").expect(200)
+        return {shard["number"]: shard["epoch"] for table in tables for shard in table["shards"]}
 
     def wait_until_whole(self, collection, within):
         """How long it took."""

@@ -91,6 +91,8 @@ def play(options, machines, log):
             return
         if wanted and fault.__name__ not in wanted:
             continue
+        if fault in faults.ALONE:
+            machines.wait_until_linked(COLLECTION, WHOLE_WITHIN)
         log(f"fault {number}: {fault.__name__.replace('_', ' ')}")
         fault(stage)
         log(f"  then: {machines.unsound(COLLECTION)[:300] or 'every replica is in sync'}")
