@@ -2,8 +2,7 @@ import Cluster
 import DataModel
 
 /// Shards are split and merged while requests are under way: those that met one that is gone begin anew on those that have
-/// taken its place. Such a shard refuses before it has done anything; only when its answer to a write is lost as well, that
-/// write may be done by both.
+/// taken its place, which know the names of the writes that it did.
 extension Coordinator {
     /// Runs a read by the present map, and again by the next one when shards were replaced meanwhile.
     func routed<Value: Sendable>(
@@ -41,13 +40,6 @@ extension Coordinator {
         let table = try await routing(of: collection)
         let isGone = table.collection.value.id == shard.collection && !table.shards.contains { $0.value.id == shard }
         return isGone ? table : nil
-    }
-}
-
-extension ShardRecord {
-    /// Whether any of the virtual shards is this shard's.
-    func overlaps(_ ranges: [VirtualShardRange]) -> Bool {
-        virtualShards.contains { own in ranges.contains { $0.lower <= own.upper && own.lower <= $0.upper } }
     }
 }
 

@@ -19,11 +19,16 @@ extension Coordinator {
         }
     }
 
+    /// What is one shard's of a write.
+    private struct Part: Sendable {
+        var shard: ShardID
+        var owned: VirtualShardSet
+        var request: WriteRequest
+    }
+
     /// The write of each shard, all under one name: whatever happens to a message on its way, a shard does its part
     /// once.
-    private func parts(
-        of request: WriteRequest, table: RoutingTable
-    ) throws(DatabaseError) -> [(shard: ShardID, request: WriteRequest)] {
+    private func parts(of request: WriteRequest, table: RoutingTable) throws(DatabaseError) -> [Part] {
         let stamp = request.stamp ?? .random()
         let operations: [(shard: ShardID, operation: WriteOperation)] =
             switch request.operation {
@@ -38,20 +43,22 @@ extension Coordinator {
         let conditions = try ShardSplit.split(request.conditions, table: table) { $0.id }
         return operations.map { shard, operation in
             let own = conditions.first { $0.shard == shard }?.elements ?? []
-            return (shard, WriteRequest(operation, conditions: own, stamp: stamp))
+            let owned = table.shards.first { $0.value.id == shard }?.value.virtualShards ?? []
+            return Part(
+                shard: shard, owned: VirtualShardSet(owned),
+                request: WriteRequest(operation, conditions: own, stamp: stamp))
         }
     }
 
     /// - Returns: the highest sequence among the shards.
     private func write(
-        _ parts: [(shard: ShardID, request: WriteRequest)], to collection: String, deadline: Deadline
+        _ parts: [Part], to collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {
         guard !parts.isEmpty else { return .zero }
         // All to their end: one shard's failure shall not cut off another's write half-way.
         let results = try await concurrently(parts) { (part) throws(DatabaseError) in
             do throws(DatabaseError) {
-                let sequence = try await self.writeThrough(
-                    part.request, shard: part.shard, of: collection, deadline: deadline)
+                let sequence = try await self.writeThrough(part, of: collection, deadline: deadline)
                 return Result<SequenceNumber, DatabaseError>.success(sequence)
             } catch {
                 return .failure(error)
@@ -82,21 +89,21 @@ extension Coordinator {
         return sequence
     }
 
-    /// Sends one shard's write to it, or, when it was split or merged, to those that have taken its place.
+    /// Sends one shard's write to it, or, when it was split or merged, to those that have taken its place. They know by its
+    /// name what the former shard did of it, and by its scope other parts that they get.
     private func writeThrough(
-        _ request: WriteRequest, shard: ShardID, of collection: String, deadline: Deadline
+        _ part: Part, of collection: String, deadline: Deadline
     ) async throws(DatabaseError) -> SequenceNumber {
-        let owned = cache.current.shard(shard)?.value.virtualShards
         do throws(DatabaseError) {
-            return try await write(request, shard: shard, of: collection, deadline: deadline)
+            return try await write(part.request, shard: part.shard, of: collection, deadline: deadline)
         } catch {
-            guard let table = try await routing(of: collection, without: shard) else { throw error }
-            var moved = request
-            moved.stamp = request.stamp?.moved(from: shard.number)
+            guard let table = try await routing(of: collection, without: part.shard) else { throw error }
+            var moved = part.request
+            let scope = moved.stamp?.scope ?? part.owned
+            moved.stamp?.scope = scope
             // A delete by filter is for all shards: those beside do it, or have done it, by their own part.
-            let heirs = Set(table.shards.map(\.value).filter { owned.map($0.overlaps) ?? true }.map(\.id))
-            let parts = try parts(of: moved, table: table).filter { heirs.contains($0.shard) }
-            return try await write(parts, to: collection, deadline: deadline)
+            let heirs = try parts(of: moved, table: table).filter { !$0.owned.intersection(scope).isEmpty }
+            return try await write(heirs, to: collection, deadline: deadline)
         }
     }
 

@@ -24,12 +24,25 @@ package struct PointPage: Sendable, Equatable {
     }
 }
 
+/// Writes under names that a shard has done, in their order.
+package struct RequestPage: Sendable, Equatable {
+    package var requests: [RememberedWrite]
+    /// What comes after this one is the next page; nil at the end.
+    package var next: SequenceNumber?
+
+    package init(requests: [RememberedWrite], next: SequenceNumber?) {
+        (self.requests, self.next) = (requests, next)
+    }
+}
+
 /// What became of the points of some virtual shards in a stretch of a shard's log.
 package struct LogPage: Sendable, Equatable {
     /// Each point once, as the last write of the stretch left it.
     package var points: [VersionedPoint]
     /// Ids whose points were deleted last, with the sequences of these writes.
     package var deleted: [DeletedPoint]
+    /// The writes that have names, whatever points they touched.
+    package var requests: [RememberedWrite]
     /// The end of the stretch.
     package var position: LogPosition
     /// The last write that every in-sync replica has; the log is read up to there.
@@ -46,15 +59,17 @@ package struct LogPage: Sendable, Equatable {
     }
 
     package init(
-        points: [VersionedPoint], deleted: [DeletedPoint], position: LogPosition, acknowledged: SequenceNumber
+        points: [VersionedPoint], deleted: [DeletedPoint], requests: [RememberedWrite], position: LogPosition,
+        acknowledged: SequenceNumber
     ) {
         self.points = points
         self.deleted = deleted
+        self.requests = requests
         self.position = position
         self.acknowledged = acknowledged
     }
 
-    package var isEmpty: Bool { points.isEmpty && deleted.isEmpty }
+    package var isEmpty: Bool { points.isEmpty && deleted.isEmpty && requests.isEmpty }
 }
 
 /// What is asked of a primary in a split or merge: of one whose shard is to be replaced, or, `finish`, of a new one's.
@@ -63,6 +78,8 @@ package enum FillRequest: Sendable, Equatable {
     case begin(reader: ShardNumber)
     /// Points of the virtual shards, in ascending ranges, from a place that a former page named.
     case points(reader: ShardNumber, [VirtualShardRange], from: [UInt8]?)
+    /// The named writes after one, up to another.
+    case requests(after: SequenceNumber, through: SequenceNumber)
     /// What was written after the position; what is before it is no longer needed.
     case log(reader: ShardNumber, [VirtualShardRange], after: LogPosition)
     /// Take no write until the time has passed, or `release` came, or the shard's record was changed.
@@ -86,6 +103,7 @@ package struct FillEnd: Sendable, Equatable {
 package enum FillAnswer: Sendable, Equatable {
     case begun(LogPosition)
     case points(PointPage)
+    case requests(RequestPage)
     case log(LogPage)
     /// The last write, and the revision of the shard's record: at this one nothing is written until the hold ends.
     case held(LogPosition, revision: UInt64)

@@ -39,19 +39,43 @@ package struct RequestStamp: Hashable, Sendable {
     package var name: RequestName
     /// A hash of all that the client asked for; 0 where the name is a coordinator's, which is not given twice.
     package var digest: UInt64
+    /// The virtual shards that the write is for, where it was meant for a physical shard that others have taken the place
+    /// of: they may get several parts of one request, each under its name. Nil for all that the shard has.
+    package var scope: VirtualShardSet?
 
-    package init(name: RequestName, digest: UInt64) {
-        self.name = name
-        self.digest = digest
+    package init(name: RequestName, digest: UInt64, scope: VirtualShardSet? = nil) {
+        (self.name, self.digest, self.scope) = (name, digest, scope)
     }
 
     /// That of a coordinator, for its own tries.
     package static func random() -> RequestStamp { RequestStamp(name: .random(), digest: 0) }
+}
 
-    /// That of the part of a request which was meant for a shard that others have taken the place of. Parts that were meant
-    /// for several shards may now be for one, which must not take the second for the first.
-    package func moved(from shard: ShardNumber) -> RequestStamp {
-        RequestStamp(
-            name: RequestName("\(name.high) \(name.low)", operation: Int(shard.rawValue)), digest: digest)
+/// A write under a name that a shard has done.
+package struct RememberedWrite: Hashable, Sendable {
+    package var stamp: RequestStamp
+    /// That of the write, in the shard that it was done in.
+    package var sequence: SequenceNumber
+
+    package init(_ stamp: RequestStamp, sequence: SequenceNumber) { (self.stamp, self.sequence) = (stamp, sequence) }
+
+    /// Both, when they are parts of one write.
+    package func joined(with former: RememberedWrite?) -> RememberedWrite {
+        guard let former, former.stamp.digest == stamp.digest, let own = stamp.scope else { return self }
+        var joined = self
+        joined.stamp.scope = former.stamp.scope.map(own.union)
+        joined.sequence = max(sequence, former.sequence)
+        return joined
+    }
+
+    /// What another shard has to remember of it that takes over some virtual shards of the one that has done it.
+    ///
+    /// - Parameter scope: these; nil when they are all that the other shard has.
+    package func moved(to scope: VirtualShardSet?) -> RememberedWrite? {
+        guard let scope else { return self }
+        var moved = self
+        let part = stamp.scope.map(scope.intersection) ?? scope
+        moved.stamp.scope = part
+        return part.isEmpty ? nil : moved
     }
 }

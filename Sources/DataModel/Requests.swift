@@ -104,9 +104,9 @@ package enum WriteOperation: Sendable, Equatable {
     /// Deletes the points that pass. The primary turns it into deletes of ids at one place of its order, so that it is
     /// never in a log: replicas need not agree on what passes.
     case deleteMatching(Filter)
-    /// Points of other shards, in the versions that they have there, and ids whose points were deleted there meanwhile:
-    /// how a shard that is being filled follows those that it will replace.
-    case adopt([VersionedPoint], deleting: [PointID])
+    /// Points of other shards, in the versions that they have there, ids whose points were deleted there meanwhile, and the
+    /// names of writes that were done there: how a shard that is being filled follows those that it will replace.
+    case adopt([VersionedPoint], deleting: [PointID], requests: [RememberedWrite])
 }
 
 /// What a primary says of a write that every in-sync replica has committed.

@@ -4,7 +4,7 @@ internal import CXXHash
 /// The bytes on disk. `ARCHITECTURE.md` draws them; every offset is named here once.
 enum Format {
     /// Checked at open: another version's data is refused, never guessed at.
-    static let version: UInt32 = 5
+    static let version: UInt32 = 6
 
     /// Rows of a block, the value that one entry of `vectors` or `blocks` holds.
     static let rowsPerBlock = 256

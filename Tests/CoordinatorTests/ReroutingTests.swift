@@ -76,12 +76,17 @@ struct ReroutingTests {
         #expect(try await coordinator.count(nil, in: "c", options: ReadOptions(), deadline: .soon).value == 10)
     }
 
-    /// Found by a lost write: both parts of a batch came to one shard under one name, and it took the second for the first.
-    @Test func partsThatWereMeantForTwoShardsHaveTwoNamesInTheOneThatReplacesThem() {
-        let stamp = RequestStamp(name: RequestName("order"), digest: 7)
-        let (first, second) = (stamp.moved(from: ShardNumber(1)), stamp.moved(from: ShardNumber(2)))
-        #expect(Set([stamp.name, first.name, second.name]).count == 3)
-        #expect(first.digest == 7 && first == stamp.moved(from: ShardNumber(1)))
+    @Test func thoseThatTakeAShardsPlaceGetItsWriteUnderTheSameNameAndForItsVirtualShards() async throws {
+        let fixture = try await filled()
+        let coordinator = fixture.coordinator
+        let write = WriteRequest(.upsert((40..<60).map { point(.number($0)) })).named(RequestName("order"))
+        let owned = VirtualShardSet(try fixture.shard().virtualShards)
+        _ = try await split(fixture) { try await coordinator.write(write, to: "c", deadline: .soon) }
+        let stamps = fixture.shards.with { $0.writes.compactMap(\.stamp) }.filter { $0.name == RequestName("order") }
+        #expect(stamps.count == 3 && stamps.first == write.stamp)
+        for stamp in stamps.dropFirst() {
+            #expect(stamp == RequestStamp(name: RequestName("order"), digest: stamps[0].digest, scope: owned))
+        }
     }
 
     @Test func aShardThatIsBeingFilledIsNoPartOfTheMap() async throws {

@@ -71,7 +71,9 @@ extension SeededGenerator {
     }
 
     mutating func stamp() -> RequestStamp {
-        RequestStamp(name: RequestName(high: next(), low: next()), digest: next())
+        RequestStamp(
+            name: RequestName(high: next(), low: next()), digest: next(),
+            scope: bool() ? VirtualShardSet([VirtualShardRange(lower: 3, upper: 9)]) : nil)
     }
 
     mutating func write() -> WriteRequest {

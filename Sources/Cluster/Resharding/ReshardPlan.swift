@@ -74,7 +74,7 @@ package enum Resharding {
         let sorted = shards.sorted { $0.number < $1.number }
         let anchor = sorted.reduce(sorted[0]) { $1.bytes > $0.bytes ? $1 : $0 }
         return ReshardPlan(
-            collection: collection, from: sorted.map(\.number), into: [joined(shards.flatMap(\.virtualShards))],
+            collection: collection, from: sorted.map(\.number), into: [VirtualShardSet(shards.flatMap(\.virtualShards)).ranges],
             anchor: anchor.number)
     }
 
@@ -123,16 +123,5 @@ package enum Resharding {
             result.append(own)
         }
         return result
-    }
-
-    /// The same virtual shards in as few ranges as can be, in order.
-    package static func joined(_ ranges: [VirtualShardRange]) -> [VirtualShardRange] {
-        ranges.sorted { $0.lower < $1.lower }.reduce(into: []) { joined, range in
-            if let last = joined.last, Int(range.lower) <= Int(last.upper) + 1 {
-                joined[joined.count - 1] = VirtualShardRange(lower: last.lower, upper: max(last.upper, range.upper))
-            } else {
-                joined.append(range)
-            }
-        }
     }
 }

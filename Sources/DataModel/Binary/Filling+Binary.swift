@@ -24,6 +24,21 @@ extension PointPage: BinaryCodable {
     }
 }
 
+extension RequestPage: BinaryCodable {
+    package func encode(to writer: inout BinaryWriter) {
+        writer.write(requests) { $1.encode(to: &$0) }
+        writer.write(next) { $0.write($1.rawValue) }
+    }
+
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        self.init(
+            requests: try reader.readArray { (reader) throws(BinaryFormatError) in try RememberedWrite(from: &reader) },
+            next: try reader.readOptional { (reader) throws(BinaryFormatError) in
+                SequenceNumber(try reader.readInteger())
+            })
+    }
+}
+
 extension LogPage: BinaryCodable {
     package func encode(to writer: inout BinaryWriter) {
         writer.write(points) { $1.encode(to: &$0) }
@@ -31,6 +46,7 @@ extension LogPage: BinaryCodable {
             writer.write(entry.id)
             writer.write(entry.sequence.rawValue)
         }
+        writer.write(requests) { $1.encode(to: &$0) }
         position.encode(to: &writer)
         writer.write(acknowledged.rawValue)
     }
@@ -41,6 +57,7 @@ extension LogPage: BinaryCodable {
             deleted: try reader.readArray { (reader) throws(BinaryFormatError) in
                 DeletedPoint(id: try reader.readPointID(), sequence: SequenceNumber(try reader.readInteger()))
             },
+            requests: try reader.readArray { (reader) throws(BinaryFormatError) in try RememberedWrite(from: &reader) },
             position: try LogPosition(from: &reader), acknowledged: SequenceNumber(try reader.readInteger()))
     }
 }
@@ -80,6 +97,10 @@ extension FillRequest: BinaryCodable {
         case .finish(let ends):
             writer.write(UInt8(6))
             writer.write(ends) { $1.encode(to: &$0) }
+        case .requests(let after, let through):
+            writer.write(UInt8(7))
+            writer.write(after.rawValue)
+            writer.write(through.rawValue)
         }
     }
 
@@ -98,6 +119,9 @@ extension FillRequest: BinaryCodable {
         case 5: self = .release
         case 6:
             self = .finish(try reader.readArray { (reader) throws(BinaryFormatError) in try FillEnd(from: &reader) })
+        case 7:
+            self = .requests(
+                after: SequenceNumber(try reader.readInteger()), through: SequenceNumber(try reader.readInteger()))
         case let other: throw BinaryFormatError(description: "\(other) is not a request of a split or merge")
         }
     }
@@ -128,6 +152,9 @@ extension FillAnswer: BinaryCodable {
         case .finished(let position):
             writer.write(UInt8(6))
             position.encode(to: &writer)
+        case .requests(let page):
+            writer.write(UInt8(7))
+            page.encode(to: &writer)
         }
     }
 
@@ -139,6 +166,7 @@ extension FillAnswer: BinaryCodable {
         case 4: self = .held(try LogPosition(from: &reader), revision: try reader.readInteger())
         case 5: self = .released
         case 6: self = .finished(try LogPosition(from: &reader))
+        case 7: self = .requests(try RequestPage(from: &reader))
         case let other: throw BinaryFormatError(description: "\(other) is not an answer of a split or merge")
         }
     }

@@ -72,10 +72,11 @@ extension WriteOperation: BinaryCodable {
         case .deleteMatching(let filter):
             writer.write(UInt8(3))
             filter.encode(to: &writer)
-        case .adopt(let points, let deleted):
+        case .adopt(let points, let deleted, let requests):
             writer.write(UInt8(16))
             writer.write(points) { $1.encode(to: &$0) }
             writer.write(deleted) { $0.write($1) }
+            writer.write(requests) { $1.encode(to: &$0) }
         }
     }
 
@@ -90,7 +91,10 @@ extension WriteOperation: BinaryCodable {
         case 16:
             self = .adopt(
                 try reader.readArray { (reader) throws(BinaryFormatError) in try VersionedPoint(from: &reader) },
-                deleting: try reader.readArray { (reader) throws(BinaryFormatError) in try reader.readPointID() })
+                deleting: try reader.readArray { (reader) throws(BinaryFormatError) in try reader.readPointID() },
+                requests: try reader.readArray { (reader) throws(BinaryFormatError) in
+                    try RememberedWrite(from: &reader)
+                })
         case let other:
             throw BinaryFormatError(description: "\(other) is not a kind of write operation")
         }
@@ -100,8 +104,10 @@ extension WriteOperation: BinaryCodable {
     package var estimatedBytes: Int {
         switch self {
         case .upsert(let points): points.reduce(16) { $0 + $1.estimatedBytes }
-        case .adopt(let points, let deleted):
-            points.reduce(32 + deleted.count * PointID.maximumKeyLength) { $0 + 8 + $1.point.estimatedBytes }
+        case .adopt(let points, let deleted, let requests):
+            points.reduce(32 + deleted.count * PointID.maximumKeyLength + requests.count * 48) {
+                $0 + 8 + $1.point.estimatedBytes
+            }
         case .delete(let ids):
             16 + ids.count * PointID.maximumKeyLength
         case .deleteMatching(let filter):

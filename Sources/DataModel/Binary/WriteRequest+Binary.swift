@@ -3,11 +3,25 @@ extension RequestStamp: BinaryCodable {
         writer.write(name.high)
         writer.write(name.low)
         writer.write(digest)
+        writer.write(scope) { $1.encode(to: &$0) }
     }
 
     package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
         let name = RequestName(high: try reader.readInteger(), low: try reader.readInteger())
-        self.init(name: name, digest: try reader.readInteger())
+        self.init(
+            name: name, digest: try reader.readInteger(),
+            scope: try reader.readOptional { (reader) throws(BinaryFormatError) in try VirtualShardSet(from: &reader) })
+    }
+}
+
+extension RememberedWrite: BinaryCodable {
+    package func encode(to writer: inout BinaryWriter) {
+        stamp.encode(to: &writer)
+        writer.write(sequence.rawValue)
+    }
+
+    package init(from reader: inout BinaryReader) throws(BinaryFormatError) {
+        self.init(try RequestStamp(from: &reader), sequence: SequenceNumber(try reader.readInteger()))
     }
 }
 

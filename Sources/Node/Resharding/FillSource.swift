@@ -10,8 +10,10 @@ struct FillSource: Sendable {
     private static let pause: Duration = .milliseconds(50)
 
     let id: ShardID
-    /// What it has of the new shard's virtual shards, ascending.
-    let ranges: [VirtualShardRange]
+    /// What it has of the new shard's virtual shards.
+    let owned: VirtualShardSet
+    /// Whether that is all that the new shard has.
+    let isOnlySource: Bool
     private let reader: ShardNumber
     private let environment: ReplicaEnvironment
     /// The epoch that the pages of points were read in.
@@ -23,10 +25,18 @@ struct FillSource: Sendable {
     private(set) var pagesEnd = SequenceNumber.zero
     /// The last write that is on all in-sync replicas.
     private(set) var acknowledged = SequenceNumber.zero
+    /// The newest of the named writes up to `position`, as the new shard is to remember them.
+    private(set) var requests: [RememberedWrite] = []
 
-    init(_ id: ShardID, ranges: [VirtualShardRange], reader: ShardNumber, environment: ReplicaEnvironment) {
-        (self.id, self.ranges, self.reader, self.environment) = (id, ranges, reader, environment)
+    init(
+        _ id: ShardID, owned: VirtualShardSet, isOnlySource: Bool, reader: ShardNumber,
+        environment: ReplicaEnvironment
+    ) {
+        (self.id, self.owned, self.isOnlySource) = (id, owned, isOnlySource)
+        (self.reader, self.environment) = (reader, environment)
     }
+
+    private var ranges: [VirtualShardRange] { owned.ranges }
 
     /// Whether nothing that was read can be taken back any more.
     var isSettled: Bool { position.sequence >= pagesEnd }
@@ -35,6 +45,14 @@ struct FillSource: Sendable {
     mutating func begin() async throws(ShardError) {
         guard case .begun(let position) = try await ask(.begin(reader: reader)) else { throw Self.malformed }
         self.position = position
+        var place: SequenceNumber? = .zero
+        while let after = place {
+            guard case .requests(let page) = try await ask(.requests(after: after, through: position.sequence)) else {
+                throw Self.malformed
+            }
+            note(page.requests)
+            place = page.next
+        }
     }
 
     mutating func page(from place: [UInt8]?) async throws(ShardError) -> PointPage {
@@ -53,7 +71,23 @@ struct FillSource: Sendable {
         return page
     }
 
-    mutating func advance(to position: LogPosition) { self.position = position }
+    /// Says that a page was applied.
+    mutating func advance(past page: LogPage) {
+        note(page.requests)
+        position = page.position
+    }
+
+    /// What the new shard is to remember of writes that were done here.
+    func moved(_ requests: [RememberedWrite]) -> [RememberedWrite] {
+        requests.compactMap { $0.moved(to: isOnlySource ? nil : owned) }
+    }
+
+    private mutating func note(_ more: [RememberedWrite]) {
+        requests += moved(more)
+        if requests.count > 2 * Limits.rememberedWrites {
+            requests.removeFirst(requests.count - Limits.rememberedWrites)
+        }
+    }
 
     private static var malformed: ShardError { .storage(reason: "a shard that is replaced gave another answer") }
 

@@ -15,6 +15,8 @@ extension LocalReplica {
         case .points(let reader, let ranges, let place):
             shell.keepLog(for: reader)
             return .points(try await shell.shard.pointPage(of: ranges, from: place))
+        case .requests(let after, let through):
+            return .requests(try await shell.shard.requestPage(after: after, through: through))
         case .log(let reader, let ranges, let position):
             let page = try shell.shard.logPage(of: ranges, after: position, acknowledged: shell.acknowledged)
             shell.keepLog(after: page.position.sequence, for: reader)

@@ -21,6 +21,7 @@ final class ShardFiller: Sendable {
     private static let copyingFollowInterval: Duration = .seconds(1)
     private static let goalPoll: Duration = .milliseconds(2)
     private static let writeTimeout: Duration = .seconds(10)
+    private static let requestsPerWrite = 4_096
 
     private struct State {
         var task: Task<Void, Never>?
@@ -93,6 +94,7 @@ final class ShardFiller: Sendable {
             for index in sources.indices { try await copy(index, of: &sources, &progress) }
             try await followUntilIndexed(&sources, &progress)
             try await takeLog(sources)
+            try await adoptRequests(sources)
             await progress.report(.following, rows: shard.count(), force: true)
             state.withLock { $0.isFollowing = true }
             try await followLogs(&sources)
@@ -109,13 +111,13 @@ final class ShardFiller: Sendable {
 
     private func makeSources() -> [FillSource] {
         let current = environment.cache.current
+        let wanted = VirtualShardSet(record.virtualShards)
         return plan.sources.compactMap { id in
-            let owned = current.shard(id)?.value.virtualShards ?? []
-            let ranges = record.virtualShards.flatMap { range in owned.compactMap { range.intersection($0) } }
-            return ranges.isEmpty
+            let owned = wanted.intersection(VirtualShardSet(current.shard(id)?.value.virtualShards ?? []))
+            return owned.isEmpty
                 ? nil
                 : FillSource(
-                    id, ranges: ranges.sorted { $0.lower < $1.lower }, reader: record.id.number,
+                    id, owned: owned, isOnlySource: owned == wanted, reader: record.id.number,
                     environment: environment)
         }
     }
@@ -162,8 +164,8 @@ final class ShardFiller: Sendable {
     private func follow(_ sources: inout ArraySlice<FillSource>) async throws(ShardError) {
         for index in sources.indices {
             let page = try await sources[index].news()
-            if !page.isEmpty { try await shard.fill(page.points, deleting: page.deleted) }
-            sources[index].advance(to: page.position)
+            try await shard.fill(page.points, deleting: page.deleted)
+            sources[index].advance(past: page)
         }
     }
 
@@ -190,8 +192,10 @@ final class ShardFiller: Sendable {
         while isWanted {
             for index in sources.indices {
                 let page = try await sources[index].news()
-                if !page.isEmpty { try await adopt(page) }
-                sources[index].advance(to: page.position)
+                if !page.isEmpty {
+                    try await adopt(page.points, deleting: page.deleted, sources[index].moved(page.requests))
+                }
+                sources[index].advance(past: page)
             }
             noteGoal(sources)
             let wakes = ContinuousClock.now + Self.closeInterval
@@ -201,10 +205,23 @@ final class ShardFiller: Sendable {
         }
     }
 
-    private func adopt(_ page: LogPage) async throws(ShardError) {
+    /// Lets the shard know the writes that its sources have done: what comes again is not to be done again.
+    private func adoptRequests(_ sources: [FillSource]) async throws(ShardError) {
+        for source in sources {
+            // All together no more than a shard remembers.
+            let known = Array(source.requests.suffix(Limits.rememberedWrites / sources.count))
+            for first in stride(from: 0, to: known.count, by: Self.requestsPerWrite) {
+                try await adopt([], deleting: [], Array(known[first..<min(first + Self.requestsPerWrite, known.count)]))
+            }
+        }
+    }
+
+    private func adopt(
+        _ points: [VersionedPoint], deleting deleted: [LogPage.DeletedPoint], _ requests: [RememberedWrite]
+    ) async throws(ShardError) {
         guard let shell = replica.state.withLock({ $0.shell }) else { throw .notPrimary }
         try await shell.adopt(
-            .adopt(page.points, deleting: page.deleted.map(\.id)), deadline: .after(Self.writeTimeout))
+            .adopt(points, deleting: deleted.map(\.id), requests: requests), deadline: .after(Self.writeTimeout))
     }
 
     /// Tells `finish` when everything is there that it waits for.
@@ -226,12 +243,5 @@ final class ShardFiller: Sendable {
     private func pause(_ time: Duration) async throws(ShardError) {
         guard time > .zero else { return }
         do { try await Task.sleep(for: time) } catch { throw .notServing(reason: "the filling was cancelled") }
-    }
-}
-
-extension VirtualShardRange {
-    fileprivate func intersection(_ other: VirtualShardRange) -> VirtualShardRange? {
-        let (first, last) = (max(lower, other.lower), min(upper, other.upper))
-        return first <= last ? VirtualShardRange(lower: first, upper: last) : nil
     }
 }

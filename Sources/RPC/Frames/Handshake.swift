@@ -2,7 +2,7 @@ package import DataModel
 import NIOCore
 
 /// The version of the protocol that this build speaks. Raised with each change of a frame or a body.
-package let protocolVersion: UInt16 = 3
+package let protocolVersion: UInt16 = 4
 
 /// The first frame on a connection. Its layout never changes: it is how two versions find out that they differ.
 package struct Hello: Sendable, Equatable, BinaryCodable {

@@ -1,4 +1,5 @@
 package import DataModel
+internal import LMDB
 internal import Synchronization
 
 /// What a shard that is split or merged is asked for by those that will replace it.
@@ -25,6 +26,34 @@ extension Shard {
         }
         if case .failure(let error) = result { noteDamage(error) }
         return try result.get()
+    }
+
+    /// Writes of a page of names.
+    private static var pageRequests: Int { 8_192 }
+
+    /// The named writes after one, up to another, that are remembered.
+    package func requestPage(
+        after sequence: SequenceNumber, through last: SequenceNumber
+    ) async throws(ShardError) -> RequestPage {
+        try await onSearchThread(.after(.seconds(10))) {
+            var page = RequestPage(requests: [], next: nil)
+            try self.generation.store.environment.read { transaction in
+                try transaction.withCursor(in: self.generation.store.requests) { cursor in
+                    var entry = try cursor.seek(sequence.next.rawValue)
+                    while let (key, value) = entry {
+                        let (place, writes) = try RequestEntry.read(key, value)
+                        if place > last { return }
+                        page.requests += writes
+                        if page.requests.count >= Self.pageRequests {
+                            page.next = place
+                            return
+                        }
+                        entry = try cursor.next()
+                    }
+                }
+            }
+            return page
+        }
     }
 
     /// What became of the points of the virtual shards after a position.
@@ -59,6 +88,7 @@ private struct LogChanges {
 
     private let owned: [Bool]
     private var changes: [PointID: Change] = [:]
+    private var requests: [RememberedWrite] = []
 
     init(ranges: [VirtualShardRange], virtualShards: Int) {
         var owned = [Bool](repeating: false, count: virtualShards)
@@ -70,12 +100,14 @@ private struct LogChanges {
 
     mutating func add(_ record: LogRecord) {
         let sequence = record.position.sequence
+        if let stamp = record.stamp { requests.append(RememberedWrite(stamp, sequence: sequence)) }
         switch record.operation {
         case .upsert(let points):
             for point in points { note(point.id, .written(VersionedPoint(point: point, version: sequence))) }
         case .delete(let ids):
             for id in ids { note(id, .deleted(sequence)) }
-        case .adopt(let points, let deleted):
+        case .adopt(let points, let deleted, let adopted):
+            requests += adopted
             for point in points { note(point.point.id, .written(point)) }
             for id in deleted { note(id, .deleted(sequence)) }
         case .deleteMatching: break
@@ -87,7 +119,8 @@ private struct LogChanges {
     }
 
     func page(end: LogPosition, acknowledged: SequenceNumber) -> LogPage {
-        var page = LogPage(points: [], deleted: [], position: end, acknowledged: acknowledged)
+        var page = LogPage(
+            points: [], deleted: [], requests: requests, position: end, acknowledged: acknowledged)
         for (id, change) in changes {
             switch change {
             case .written(let point): page.points.append(point)

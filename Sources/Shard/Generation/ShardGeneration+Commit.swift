@@ -68,10 +68,12 @@ extension ShardGeneration {
             guard commit.state.position.next(in: epoch) != nil else {
                 return .failure(.staleEpoch(current: commit.state.position.epoch))
             }
-            if let settled = try outcome(without: write, in: commit, transaction) {
-                return .success(.init(outcome: WriteOutcome(settled, at: commit.state.position)))
+            switch try work(of: write, in: commit, transaction) {
+            case .settled(let result):
+                return .success(.init(outcome: WriteOutcome(result, at: commit.state.position)))
+            case .part(let part, let extent):
+                records = try self.records(of: part, extent, epoch, matching, in: commit, transaction)
             }
-            records = try self.records(of: write, epoch, matching, in: commit, transaction)
         case .apply(let given):
             if given.contains(where: { if case .deleteMatching = $0.operation { true } else { false } }) {
                 return .failure(.invalid(reason: "a primary sent a delete by filter, which it should have resolved"))
@@ -90,25 +92,38 @@ extension ShardGeneration {
         return .success(.init(records: records, outcome: WriteOutcome(.success(position.sequence), at: position)))
     }
 
-    /// What a write that is not to be done is answered: it was done before, or a condition does not hold. Nil when it
-    /// is to be done.
-    private func outcome(
-        without write: WriteRequest, in commit: GroupCommit, _ transaction: borrowing WriteTransaction
-    ) throws -> Result<SequenceNumber, ShardError>? {
-        if let stamp = write.stamp, let former = commit.remembered(stamp.name) {
-            return former.digest == stamp.digest ? .success(former.sequence) : .failure(.requestNameReused)
+    private enum Work {
+        /// Nothing is to be done.
+        case settled(Result<SequenceNumber, ShardError>)
+        case part(WriteRequest, WriteExtent)
+    }
+
+    /// What is to be done of a write: not what was done before, and nothing when a condition does not hold.
+    private func work(
+        of write: WriteRequest, in commit: GroupCommit, _ transaction: borrowing WriteTransaction
+    ) throws -> Work {
+        let former = write.stamp.flatMap { commit.remembered($0.name) }
+        let extent = WriteExtent(
+            wanted: write.stamp?.scope, done: former?.stamp.scope, virtualShards: schema.virtualShards)
+        if let former {
+            guard former.stamp.digest == write.stamp?.digest else { return .settled(.failure(.requestNameReused)) }
+            if former.stamp.scope == nil { return .settled(.success(former.sequence)) }
         }
-        return try commit.conflict(with: write.conditions, transaction).map { .failure(.versionConflict($0)) }
+        guard let part = extent.part(of: write) else { return .settled(.success(former?.sequence ?? .zero)) }
+        if let conflict = try commit.conflict(with: part.conditions, transaction) {
+            return .settled(.failure(.versionConflict(conflict)))
+        }
+        return .part(part, extent)
     }
 
     /// The write as the log gets it. Of several records the last has the name: a replica that has only some of them has
     /// not done the write.
     private func records(
-        of write: WriteRequest, _ epoch: Epoch, _ matching: MatchingRows?, in commit: GroupCommit,
-        _ transaction: borrowing WriteTransaction
+        of write: WriteRequest, _ extent: WriteExtent, _ epoch: Epoch, _ matching: MatchingRows?,
+        in commit: GroupCommit, _ transaction: borrowing WriteTransaction
     ) throws -> [LogRecord] {
         var position = commit.state.position
-        let operations = try commit.resolved(write.operation, matching, in: files.number, transaction)
+        let operations = try commit.resolved(write.operation, extent, matching, in: files.number, transaction)
         return operations.enumerated().map { index, operation in
             position = LogPosition(sequence: position.sequence.next, epoch: epoch)
             let isLast = index == operations.count - 1
@@ -126,6 +141,7 @@ extension ShardGeneration {
             current.state = commit.state
             current.epochs = commit.epochs
         }
+        noteWrite()
         indexing.submit(self)
     }
 }

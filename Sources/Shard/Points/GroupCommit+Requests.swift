@@ -10,8 +10,8 @@ extension GroupCommit {
     /// The write that was done under the name, if it is remembered: among the last so many of the shard, whatever they
     /// were called, so that all replicas forget the same ones.
     func remembered(_ name: RequestName) -> RememberedWrite? {
-        guard let known = noted[name] ?? requests.write(name), isRemembered(known.sequence) else { return nil }
-        return known
+        guard let known = noted[name] ?? requests.write(name), isRemembered(known.place) else { return nil }
+        return known.write
     }
 
     private func isRemembered(_ sequence: SequenceNumber) -> Bool {
@@ -33,12 +33,17 @@ extension GroupCommit {
         return nil
     }
 
-    mutating func note(
-        _ stamp: RequestStamp, at sequence: SequenceNumber, _ transaction: borrowing WriteTransaction
-    ) throws {
-        try transaction.put(
-            RequestEntry.bytes(stamp, at: sequence), at: sequence.rawValue, in: store.requests, appends: true)
-        noted[stamp.name] = RememberedWrite(sequence: sequence, digest: stamp.digest)
+    /// Remembers the names that a record brings.
+    mutating func noteRequests(of record: LogRecord, _ transaction: borrowing WriteTransaction) throws {
+        let place = record.position.sequence
+        var writes = record.stamp.map { [RememberedWrite($0, sequence: place)] } ?? []
+        if case .adopt(_, _, let requests) = record.operation { writes += requests }
+        guard !writes.isEmpty else { return }
+        try transaction.put(RequestEntry.bytes(writes, at: place), at: place.rawValue, in: store.requests, appends: true)
+        for write in writes {
+            let former = remembered(write.stamp.name)
+            noted[write.stamp.name] = NotedWrite(write: write.joined(with: former), place: place)
+        }
     }
 
     /// Removes what is forgotten.

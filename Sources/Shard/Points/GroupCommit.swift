@@ -16,7 +16,7 @@ struct GroupCommit {
     private let firstUnstoredBlock: Int
     let requests: RequestMemory
     /// The writes of this transaction that have names.
-    var noted: [RequestName: RememberedWrite] = [:]
+    var noted: [RequestName: NotedWrite] = [:]
 
     init(
         store: PointStore, schema: ShardSchema, vectors: [VectorRows], state: PointsState, epochs: EpochHistory,
@@ -60,7 +60,7 @@ struct GroupCommit {
             for point in points { try upsert(point, version: record.position.sequence, transaction) }
         case .delete(let ids):
             for id in ids { try delete(id, transaction) }
-        case .adopt(let points, let deleted):
+        case .adopt(let points, let deleted, _):
             for point in points { try upsert(point.point, version: point.version, transaction) }
             for id in deleted { try delete(id, transaction) }
         case .deleteMatching:
@@ -75,21 +75,23 @@ struct GroupCommit {
             state.tailSequence = record.position.sequence.next
         }
         state.position = record.position
-        if let stamp = record.stamp { try note(stamp, at: record.position.sequence, transaction) }
+        try noteRequests(of: record, transaction)
     }
 
     /// The operation as the log holds it: a delete by filter is one of the ids that pass at this place of the order, in
     /// parts of bounded size.
     ///
-    /// - Parameter known: the rows that were found to pass before.
+    /// - Parameters:
+    ///   - extent: what the write is for.
+    ///   - known: the rows that were found to pass before.
     func resolved(
-        _ operation: WriteOperation, _ known: MatchingRows?, in generation: Int,
+        _ operation: WriteOperation, _ extent: WriteExtent, _ known: MatchingRows?, in generation: Int,
         _ transaction: borrowing WriteTransaction
     ) throws -> [WriteOperation] {
         guard case .deleteMatching(let filter) = operation, let dead = deleted.last else { return [operation] }
         let ids = try MatchingPoints(
             filter, known: known, generation: generation, store: store, schema: schema, transaction
-        ).ids(slotCount: state.slotCount, isDead: dead.contains, transaction)
+        ).ids(slotCount: state.slotCount, isDead: dead.contains, transaction).filter(extent.contains)
         // None at all still takes a sequence: the write has its place in the order.
         guard ids.count > Limits.batchPoints else { return [.delete(ids)] }
         return stride(from: 0, to: ids.count, by: Limits.batchPoints).map { first in

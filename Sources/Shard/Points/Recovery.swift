@@ -83,7 +83,7 @@ extension WriteOperation {
     fileprivate var writtenPoints: [Point]? {
         switch self {
         case .upsert(let points): points
-        case .adopt(let points, _): points.map(\.point)
+        case .adopt(let points, _, _): points.map(\.point)
         case .delete, .deleteMatching: nil
         }
     }

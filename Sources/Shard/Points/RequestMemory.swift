@@ -2,27 +2,31 @@ internal import DataModel
 internal import LMDB
 internal import Synchronization
 
-/// What a shard remembers of a write that was done under a name.
-struct RememberedWrite {
-    var sequence: SequenceNumber
-    var digest: UInt64
-}
-
-/// The value of an entry in `requests`, whose key is the sequence.
+/// The value of an entry in `requests`, whose key is the sequence of the write that brought the names.
 enum RequestEntry {
-    /// Sealed: the name (16), the digest (8).
-    static func bytes(_ stamp: RequestStamp, at sequence: SequenceNumber) -> [UInt8] {
-        Sealed.bytes(stamp.encoded(capacity: 24), at: sequence.rawValue)
+    /// Sealed: the writes.
+    static func bytes(_ writes: [RememberedWrite], at sequence: SequenceNumber) -> [UInt8] {
+        var writer = BinaryWriter(capacity: 8 + writes.count * 48)
+        writer.write(writes) { $1.encode(to: &$0) }
+        return Sealed.bytes(writer.bytes, at: sequence.rawValue)
     }
 
     static func read(
         _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer
-    ) throws -> (sequence: SequenceNumber, stamp: RequestStamp) {
+    ) throws -> (sequence: SequenceNumber, writes: [RememberedWrite]) {
         guard key.count == 8 else { throw ShardError.corrupted(reason: "a key of `requests` is no sequence") }
         let sequence = SequenceNumber(UInt64(bigEndian: key.loadUnaligned(as: UInt64.self)))
         let contents = try Sealed.contents(of: value, at: sequence.rawValue, "write \(sequence) in `requests`")
-        return (sequence, try RequestStamp(decoding: contents))
+        var reader = BinaryReader(contents)
+        let writes = try reader.readArray { (reader) throws(BinaryFormatError) in try RememberedWrite(from: &reader) }
+        return (sequence, writes)
     }
+}
+
+/// What is known under a name, and the sequence that it is forgotten by.
+struct NotedWrite {
+    var write: RememberedWrite
+    var place: SequenceNumber
 }
 
 /// The table `requests` by names, in memory: where a primary looks whether it has done a write before.
@@ -33,8 +37,10 @@ final class RequestMemory: Sendable {
     private struct State {
         var isLoaded = false
         /// Two halves, of which the older is dropped as a whole: to forget costs nothing.
-        var recent: [RequestName: RememberedWrite] = [:]
-        var older: [RequestName: RememberedWrite] = [:]
+        var recent: [RequestName: NotedWrite] = [:]
+        var older: [RequestName: NotedWrite] = [:]
+
+        func write(_ name: RequestName) -> NotedWrite? { recent[name] ?? older[name] }
     }
 
     /// Writes that are remembered.
@@ -51,8 +57,11 @@ final class RequestMemory: Sendable {
             try transaction.withCursor(in: store.requests) { cursor in
                 var entry = try cursor.first()
                 while let (key, value) = entry {
-                    let (sequence, stamp) = try RequestEntry.read(key, value)
-                    add(RememberedWrite(sequence: sequence, digest: stamp.digest), stamp.name, to: &loaded)
+                    let (place, writes) = try RequestEntry.read(key, value)
+                    for write in writes {
+                        let former = loaded.write(write.stamp.name)?.write
+                        add(NotedWrite(write: write.joined(with: former), place: place), to: &loaded)
+                    }
                     entry = try cursor.next()
                 }
             }
@@ -62,13 +71,13 @@ final class RequestMemory: Sendable {
     }
 
     /// The write of the name; perhaps one that should be forgotten by now.
-    func write(_ name: RequestName) -> RememberedWrite? { state.withLock { $0.recent[name] ?? $0.older[name] } }
+    func write(_ name: RequestName) -> NotedWrite? { state.withLock { $0.write(name) } }
 
-    func add(_ writes: [RequestName: RememberedWrite]) {
+    func add(_ writes: [RequestName: NotedWrite]) {
         guard !writes.isEmpty else { return }
         state.withLock { state in
             guard state.isLoaded else { return }
-            for (name, write) in writes { add(write, name, to: &state) }
+            for write in writes.values { add(write, to: &state) }
         }
     }
 
@@ -81,11 +90,11 @@ final class RequestMemory: Sendable {
         state.withLock { $0 = taken }
     }
 
-    private func add(_ write: RememberedWrite, _ name: RequestName, to state: inout State) {
+    private func add(_ write: NotedWrite, to state: inout State) {
         if state.recent.count >= limit {
             state.older = state.recent
             state.recent = [:]
         }
-        state.recent[name] = write
+        state.recent[write.write.stamp.name] = write
     }
 }

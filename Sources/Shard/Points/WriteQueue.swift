@@ -60,7 +60,7 @@ extension WriteQueue.Request {
     /// Whether it has to be known if it was done before.
     var hasName: Bool {
         switch self {
-        case .append(let request, _, _): request.stamp != nil
+        case .append(let request, _, _): request.stamp != nil || request.operation.bringsNames
         case .apply: false
         }
     }
@@ -70,5 +70,11 @@ extension WriteQueue.Request {
         case .append(let request, _, _): request.estimatedBytes
         case .apply(let records): records.reduce(0) { $0 + $1.operation.estimatedBytes }
         }
+    }
+}
+
+extension WriteOperation {
+    fileprivate var bringsNames: Bool {
+        if case .adopt(_, _, let requests) = self { !requests.isEmpty } else { false }
     }
 }

@@ -89,7 +89,7 @@ import Testing
         #expect(shard.count() == 699)
         try await shard.endFilling(at: LogPosition(sequence: SequenceNumber(1_000), epoch: Epoch(1)))
         let late = VersionedPoint(point: points([3], seed: 5)[0], version: SequenceNumber(77))
-        let record = try await shard.append(.adopt([late], deleting: [.number(4)]), epoch: Epoch(1))
+        let record = try await shard.append(.adopt([late], deleting: [.number(4)], requests: []), epoch: Epoch(1))
         #expect(record.position.sequence == SequenceNumber(1_001))
         try await shard.upsert(points([8], seed: 6))
         let before = try await shard.all()

@@ -37,7 +37,7 @@ extension Controller {
     private mutating func sourcesAreThere(_ operation: Stored<OperationRecord>, _ plan: ReshardPlan) -> Bool {
         let owned = plan.sources.compactMap { state.shard($0)?.value }
         if owned.count == plan.from.count, !isDeleting(plan.collection),
-            Resharding.joined(owned.flatMap(\.virtualShards)) == Resharding.joined(plan.into.flatMap { $0 })
+            VirtualShardSet(owned.flatMap(\.virtualShards)) == VirtualShardSet(plan.into.flatMap { $0 })
         {
             return true
         }
