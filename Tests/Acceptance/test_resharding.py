@@ -257,3 +257,40 @@ def test_the_whole_cluster_is_restarted_in_the_middle(new_cluster, sample):
     assert not workload.failures(WRONG), workload.failures(WRONG)[:5]
     assert len(serving(cluster)) == 1
     check(cluster, sample, workload)
+
+
+def test_requests_that_come_again_after_a_split_and_a_merge_are_not_done_again(new_cluster):
+    cluster = new_cluster(replication_factor=2)
+    cluster.start()
+    path = f"/collections/{COLLECTION}/points"
+    cluster.client().put(f"/collections/{COLLECTION}", {"vectors": {"size": 2, "distance": "Dot"}}).expect(200)
+
+    def upsert(by, request_id, ids=range(300), **condition):
+        points = [{"id": id, "vector": [1, id], "payload": {"by": by}, **condition} for id in ids]
+        return cluster.client().put(f"{path}?wait=true", {"points": points, "request_id": request_id})
+
+    def writers():
+        points = cluster.client().post(f"{path}/scroll", {"limit": 1_000, "with_payload": True}).expect(200)["points"]
+        return {point["id"]: point["payload"]["by"] for point in points}
+
+    everything = {"filter": {"must": [{"key": "by", "match": {"value": "first"}}]}, "request_id": "delete"}
+    first = upsert("first", "first", if_version=0).expect(200)
+    cluster.client().post(f"{path}/delete?wait=true", everything).expect(200)
+    upsert("first", "once more").expect(200)
+    upsert("second", "second", range(200)).expect(200)
+    expected = writers()
+    for arguments in (("split", "--all"), ("merge", "--to", 2), ("split", "--all"), ("merge", "--to", 1)):
+        cluster.cli("cluster", arguments[0], "--collection", COLLECTION, *arguments[1:])
+        # The condition does not hold any more, and is not asked again; nothing is written or deleted a second time.
+        assert upsert("first", "first", if_version=0).expect(200) == first
+        cluster.client().post(f"{path}/delete?wait=true", everything).expect(200)
+        upsert("first", "once more").expect(200)
+        assert writers() == expected
+        assert upsert("other", "second", range(200)).status == 422
+    # Also a primary that was a backup knows them.
+    cluster.kill(1, 2, 3)
+    cluster.wait_until_ready()
+    upsert("first", "once more").expect(200)
+    assert writers() == expected
+    cluster.wait_until_in_sync()
+    assert_replicas_are_equal(cluster, COLLECTION)
