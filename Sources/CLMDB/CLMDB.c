@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /// Where the calling thread goes on when the call that it is in hits damage; NULL outside of guarded calls.
@@ -62,6 +63,9 @@ int shoal_lmdb_reserve_lock_file(const char *path, size_t bytes) {
     if (file < 0) return errno == ENOSPC || errno == EDQUOT ? errno : 0;
     int code = 0;
 #ifdef __linux__
+    // Never longer than it is: its size tells LMDB the number of readers, also in other processes.
+    struct stat status;
+    if (fstat(file, &status) == 0 && status.st_size > 0) bytes = (size_t)status.st_size;
     if (fallocate(file, 0, 0, (off_t)bytes) != 0 && (errno == ENOSPC || errno == EDQUOT)) code = errno;
 #endif
     close(file);

@@ -22,7 +22,8 @@ extension Coordinator {
     /// What is one shard's of a write.
     private struct Part: Sendable {
         var shard: ShardID
-        var owned: VirtualShardSet
+        /// What the shard has, so what the part may touch.
+        var virtualShards: [VirtualShardRange]
         var request: WriteRequest
     }
 
@@ -43,9 +44,9 @@ extension Coordinator {
         let conditions = try ShardSplit.split(request.conditions, table: table) { $0.id }
         return operations.map { shard, operation in
             let own = conditions.first { $0.shard == shard }?.elements ?? []
-            let owned = table.shards.first { $0.value.id == shard }?.value.virtualShards ?? []
             return Part(
-                shard: shard, owned: VirtualShardSet(owned),
+                shard: shard,
+                virtualShards: table.shards.first { $0.value.id == shard }?.value.virtualShards ?? [],
                 request: WriteRequest(operation, conditions: own, stamp: stamp))
         }
     }
@@ -99,10 +100,15 @@ extension Coordinator {
         } catch {
             guard let table = try await routing(of: collection, without: part.shard) else { throw error }
             var moved = part.request
-            let scope = moved.stamp?.scope ?? part.owned
+            // What came here for a former shard's virtual shards is for those of them that this one had: others may meet
+            // the rest where both end up.
+            let owned = VirtualShardSet(part.virtualShards)
+            let scope = moved.stamp?.scope.map(owned.intersection) ?? owned
             moved.stamp?.scope = scope
             // A delete by filter is for all shards: those beside do it, or have done it, by their own part.
-            let heirs = try parts(of: moved, table: table).filter { !$0.owned.intersection(scope).isEmpty }
+            let heirs = try parts(of: moved, table: table).filter {
+                !VirtualShardSet($0.virtualShards).intersection(scope).isEmpty
+            }
             return try await write(heirs, to: collection, deadline: deadline)
         }
     }

@@ -41,6 +41,9 @@ package struct RequestStamp: Hashable, Sendable {
     package var digest: UInt64
     /// The virtual shards that the write is for, where it was meant for a physical shard that others have taken the place
     /// of: they may get several parts of one request, each under its name. Nil for all that the shard has.
+    ///
+    /// It counts together with those that the shard has which does the write: of two shards that get parts with the same
+    /// scope, each has done what both the scope and it have.
     package var scope: VirtualShardSet?
 
     package init(name: RequestName, digest: UInt64, scope: VirtualShardSet? = nil) {

@@ -89,6 +89,38 @@ struct ReroutingTests {
         }
     }
 
+    /// Found by a review: with the scope of the shard that is gone first, both parts said that they were for all of it, and
+    /// the one that took the place of both took the second for done.
+    @Test func partsForTwoThatAreMergedAgainAreForVirtualShardsOfTheirOwn() async throws {
+        let fixture = try await filled()
+        let (coordinator, old) = (fixture.coordinator, try fixture.shard())
+        let ids = (0...3 as ClosedRange<UInt32>).map { ShardID(collection: old.id.collection, number: ShardNumber($0)) }
+        fixture.shards.with { state in for id in ids.dropLast() { state.gone.insert(id) } }
+        let write = WriteRequest(.upsert((40..<60).map { point(.number($0)) })).named(RequestName("order"))
+        async let written = coordinator.write(write, to: "c", deadline: .soon)
+
+        func replace(_ gone: [ShardID], by shards: [(ShardID, [VirtualShardRange])], afterWrites count: Int) async throws {
+            while fixture.shards.with({ $0.writes.count { $0.stamp?.name == RequestName("order") } }) < count {
+                await Task.yield()
+            }
+            let new = shards.map { id, ranges in
+                ShardRecord(
+                    id: id, virtualShards: ranges, replicas: old.replicas, primary: old.primary, epoch: Epoch(5))
+            }
+            _ = try await fixture.store.transaction(
+                guards: [],
+                mutations: gone.map { .delete(key: ControlKey.shard($0)) }
+                    + new.map { .put(key: ControlKey.shard($0.id), value: $0.encoded) })
+        }
+
+        let halves = Resharding.divide(old.virtualShards, into: 2)
+        try await replace([ids[0]], by: [(ids[1], halves[0]), (ids[2], halves[1])], afterWrites: 1)
+        try await replace([ids[1], ids[2]], by: [(ids[3], old.virtualShards)], afterWrites: 3)
+        _ = try await written
+        let scopes = fixture.shards.with { $0.writes.suffix(2).compactMap(\.stamp?.scope) }
+        #expect(Set(scopes) == Set(halves.map { VirtualShardSet($0) }))
+    }
+
     @Test func aShardThatIsBeingFilledIsNoPartOfTheMap() async throws {
         let fixture = try await filled()
         let old = try fixture.shard()

@@ -243,7 +243,7 @@ class Machines:
     def wait_until_linked(self, collection, within):
         """Whole, and no primary is about to think otherwise: what it had sent before the end of a fault has arrived, or it
         would have held up a write that came later."""
-        nothing = json.dumps({"points": [NO_ID + number for number in range(64)]}).encode()
+        nothing = json.dumps({"points": [NO_ID + number for number in range(512)]}).encode()
 
         def linked():
             if self.unsound(collection):

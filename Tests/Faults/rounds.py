@@ -92,6 +92,7 @@ def play(options, machines, log):
         if wanted and fault.__name__ not in wanted:
             continue
         if fault in faults.ALONE:
+            eventually(lambda: not faults.resharding(stage), WHOLE_WITHIN, "the end of a split or merge")
             machines.wait_until_linked(COLLECTION, WHOLE_WITHIN)
         log(f"fault {number}: {fault.__name__.replace('_', ' ')}")
         fault(stage)

@@ -160,6 +160,8 @@ package struct OperationProgress: ControlRecord {
             case indexing
             /// It has nearly everything, follows the last writes, and may take over.
             case following
+            /// It fell behind them again: more is written than it can apply.
+            case behind
             /// It has to be begun anew.
             case failed
         }

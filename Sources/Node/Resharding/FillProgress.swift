@@ -13,7 +13,7 @@ struct FillProgress: Sendable {
     private let bytesTotal: UInt64
     private var bytesDone: UInt64 = 0
     private var lastReport: ContinuousClock.Instant?
-    private var lastPhase: OperationProgress.Filling.Phase?
+    private(set) var lastPhase: OperationProgress.Filling.Phase?
 
     init(record: ShardRecord, plan: ReshardPlan, operation: OperationRecord, environment: ReplicaEnvironment) {
         shard = record.id

@@ -11,6 +11,8 @@ final class ShardFiller: Sendable {
     private static let closeRows = 256
     /// Writes that it may lag behind then.
     private static let closeWrites: UInt64 = 64
+    /// With so many it is not to take over.
+    private static let farWrites: UInt64 = 512
     /// The log begins so far behind the last write of the sources: the writes that come before the shard takes over get
     /// versions of theirs, and each version has to be smaller than those that come after.
     private static let sequenceGap: UInt64 = 1 << 32
@@ -97,7 +99,7 @@ final class ShardFiller: Sendable {
             try await adoptRequests(sources)
             await progress.report(.following, rows: shard.count(), force: true)
             state.withLock { $0.isFollowing = true }
-            try await followLogs(&sources)
+            try await followLogs(&sources, &progress)
         } catch {
             if Task.isCancelled { return }
             replica.logger.warning("The shard cannot be filled: \(error)")
@@ -164,7 +166,9 @@ final class ShardFiller: Sendable {
     private func follow(_ sources: inout ArraySlice<FillSource>) async throws(ShardError) {
         for index in sources.indices {
             let page = try await sources[index].news()
-            try await shard.fill(page.points, deleting: page.deleted)
+            if !page.points.isEmpty || !page.deleted.isEmpty {
+                try await shard.fill(page.points, deleting: page.deleted)
+            }
             sources[index].advance(past: page)
         }
     }
@@ -188,7 +192,7 @@ final class ShardFiller: Sendable {
     }
 
     /// Applies what is written through the shard's own log, until it has taken over.
-    private func followLogs(_ sources: inout [FillSource]) async throws(ShardError) {
+    private func followLogs(_ sources: inout [FillSource], _ progress: inout FillProgress) async throws(ShardError) {
         while isWanted {
             for index in sources.indices {
                 let page = try await sources[index].news()
@@ -198,6 +202,7 @@ final class ShardFiller: Sendable {
                 sources[index].advance(past: page)
             }
             noteGoal(sources)
+            await reportLag(of: sources, &progress)
             let wakes = ContinuousClock.now + Self.closeInterval
             while state.withLock({ $0.goal == nil || $0.reached != nil }), ContinuousClock.now < wakes {
                 try await pause(Self.goalPoll)
@@ -207,9 +212,11 @@ final class ShardFiller: Sendable {
 
     /// Lets the shard know the writes that its sources have done: what comes again is not to be done again.
     private func adoptRequests(_ sources: [FillSource]) async throws(ShardError) {
+        let total = sources.reduce(0) { $0 + $1.requests.count }
+        // All together no more than a shard remembers: the newest, the same part of each.
+        let share = min(1, Double(Limits.rememberedWrites) / Double(max(total, 1)))
         for source in sources {
-            // All together no more than a shard remembers.
-            let known = Array(source.requests.suffix(Limits.rememberedWrites / sources.count))
+            let known = Array(source.requests.suffix(Int(Double(source.requests.count) * share)))
             for first in stride(from: 0, to: known.count, by: Self.requestsPerWrite) {
                 try await adopt([], deleting: [], Array(known[first..<min(first + Self.requestsPerWrite, known.count)]))
             }
@@ -222,6 +229,16 @@ final class ShardFiller: Sendable {
         guard let shell = replica.state.withLock({ $0.shell }) else { throw .notPrimary }
         try await shell.adopt(
             .adopt(points, deleting: deleted.map(\.id), requests: requests), deadline: .after(Self.writeTimeout))
+    }
+
+    /// Keeps writes from being held up for a shard that would not be there in time.
+    private func reportLag(of sources: [FillSource], _ progress: inout FillProgress) async {
+        let lag = sources.map(\.lag).max() ?? 0
+        let phase: OperationProgress.Filling.Phase = lag <= Self.closeWrites ? .following : .behind
+        // Not back and forth with every page.
+        guard phase != progress.lastPhase, phase == .following || lag > Self.farWrites else { return }
+        await progress.report(
+            phase, rows: shard.count(), detail: phase == .behind ? "\(lag) writes behind" : "", force: true)
     }
 
     /// Tells `finish` when everything is there that it waits for.

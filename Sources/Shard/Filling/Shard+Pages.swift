@@ -37,8 +37,9 @@ extension Shard {
     ) async throws(ShardError) -> RequestPage {
         try await onSearchThread(.after(.seconds(10))) {
             var page = RequestPage(requests: [], next: nil)
-            try self.generation.store.environment.read { transaction in
-                try transaction.withCursor(in: self.generation.store.requests) { cursor in
+            let store = self.generation.store
+            try store.environment.read { transaction in
+                try transaction.withCursor(in: store.requests) { cursor in
                     var entry = try cursor.seek(sequence.next.rawValue)
                     while let (key, value) = entry {
                         let (place, writes) = try RequestEntry.read(key, value)

@@ -134,6 +134,7 @@ extension ShardGeneration {
     private func publish(_ commit: GroupCommit) {
         // What readers of the present view may hold goes with it.
         let garbage: [any Sendable] = vectors.compactMap { $0.column.takeRetired() }
+        noteWrite()
         current.withLock { current in
             let next = ReadView(state: commit.state, deleted: commit.deletedSets, indexPin: current.view.indexPin)
             current.view.supersede(by: next, garbage: garbage)
@@ -141,7 +142,6 @@ extension ShardGeneration {
             current.state = commit.state
             current.epochs = commit.epochs
         }
-        noteWrite()
         indexing.submit(self)
     }
 }

@@ -11,8 +11,11 @@ extension ShardGeneration {
     /// Whether there are rows to index and memory to do it: the space that is furthest behind.
     func claimBatch() -> Int? {
         guard !isClosed.load(ordering: .acquiring) else { return nil }
-        // The checkpoint that runs calls the indexing threads when it has made room; a turn begins one that does not run.
-        if isOverlayFull, !isCheckpointDue(idle: false) { return nil }
+        if isOverlayFull {
+            // It calls the indexing threads when it has made room.
+            indexing.submitCheckpoint(of: self)
+            return nil
+        }
         let slots = view.slotCount
         guard let space = graphs.indices.min(by: { graphs[$0].count < graphs[$1].count }),
             graphs[space].count < slots
@@ -21,14 +24,17 @@ extension ShardGeneration {
     }
 
     /// Puts some rows into the graph of `space`, on the calling thread.
-    func index(_ space: Int) {
-        for _ in 0..<rowsPerTurn where !isOverlayFull {
-            let view = view
-            // The view keeps the blocks that the walk meets, and the set that it skips rows by.
-            let inserted = withExtendedLifetime(view) {
-                graphs[space].insertNext(below: view.slotCount, skipping: view.deleted[space].rows)
+    ///
+    /// - Parameter isIdle: whether the thread may be kept from the processors: then not one row more than that at hand when
+    ///   others wait for them.
+    func index(_ space: Int, isIdle: Bool) {
+        let view = view
+        // The view keeps the blocks that the walk meets, and the set that it skips rows by.
+        withExtendedLifetime(view) {
+            for _ in 0..<rowsPerTurn where !isOverlayFull && !(isIdle && isIndexingAwaited) {
+                let inserted = graphs[space].insertNext(below: view.slotCount, skipping: view.deleted[space].rows)
+                if inserted == nil { break }
             }
-            if inserted == nil { break }
         }
         room.update(unindexedRows: unindexedRows)
         if isCheckpointDue(idle: false) { indexing.submitCheckpoint(of: self) }
@@ -42,28 +48,35 @@ extension ShardGeneration {
     private static var scanNanoseconds: UInt64 { 2_000_000_000 }
     /// After a write, it holds up more of them for so long.
     private static var writeNanoseconds: UInt64 { 500_000_000 }
+    /// Rows wait for idle processors no longer.
+    private static var waitNanoseconds: UInt64 { 10_000_000_000 }
 
     /// Whether rows are to be indexed although others need the processors: nobody writes any more, searches scan them,
-    /// writers will soon wait for them, or a compaction would never end.
+    /// writers will soon wait for them, they have waited long, or a compaction would never end.
     var isIndexingPressing: Bool {
-        if isBuilding.load(ordering: .relaxed) || unindexedRows >= options.maximumUnindexedRows / 2 { return true }
-        let now = DispatchTime.now().uptimeNanoseconds
-        return now >= lastWrite.load(ordering: .relaxed) + Self.writeNanoseconds || isScanned(at: now)
+        isBuilding.load(ordering: .relaxed) || unindexedRows >= options.maximumUnindexedRows / 2 || isIndexingAwaited
     }
 
-    func noteWrite() { lastWrite.store(DispatchTime.now().uptimeNanoseconds, ordering: .relaxed) }
+    /// Those of the reasons that come with time. Takes no lock, which an idle thread might keep.
+    private var isIndexingAwaited: Bool {
+        let now = DispatchTime.now().uptimeNanoseconds
+        return now >= lastWrite.load(ordering: .relaxed) + Self.writeNanoseconds
+            || now >= firstWait.load(ordering: .relaxed) + Self.waitNanoseconds
+            || now < lastScan.load(ordering: .relaxed) + Self.scanNanoseconds
+    }
 
-    private func isScanned(at now: UInt64) -> Bool {
-        let last = lastScan.load(ordering: .relaxed)
-        return last > 0 && now < last + Self.scanNanoseconds
+    /// To be called before the rows of a write can be seen.
+    func noteWrite() {
+        let now = DispatchTime.now().uptimeNanoseconds
+        lastWrite.store(now, ordering: .relaxed)
+        if unindexedRows == 0 { firstWait.store(now, ordering: .relaxed) }
     }
 
     /// Says that a search scans the rows that wait.
     func noteScan() {
-        let now = DispatchTime.now().uptimeNanoseconds
-        let wasScanned = isScanned(at: now)
+        let (now, last) = (DispatchTime.now().uptimeNanoseconds, lastScan.load(ordering: .relaxed))
         // Not each time: all searches would write into one place.
-        if !isScanned(at: now + Self.scanNanoseconds / 2) { lastScan.store(now, ordering: .relaxed) }
-        if !wasScanned { indexing.submit(self) }
+        if now >= last + Self.scanNanoseconds / 2 { lastScan.store(now, ordering: .relaxed) }
+        if now >= last + Self.scanNanoseconds { indexing.submit(self) }
     }
 }

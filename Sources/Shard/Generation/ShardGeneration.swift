@@ -38,6 +38,8 @@ final class ShardGeneration: Sendable {
     let isQueuedForCheckpoint = Flag()
     /// When the last group was committed, by the uptime in nanoseconds; 0 for never.
     let lastWrite = Atomic<UInt64>(0)
+    /// When the first of the rows that wait for the graph was committed, by the same clock.
+    let firstWait = Atomic<UInt64>(0)
     /// When a search last scanned rows that wait for the graph, by the same clock.
     let lastScan = Atomic<UInt64>(0)
     /// Set when the shard is closed or another generation is current: no work is begun on this one any more.

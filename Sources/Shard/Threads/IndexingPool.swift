@@ -30,10 +30,9 @@ final class IndexingPool: Sendable {
             // Before the look at the rows, for every thread: who adds rows after that look queues the shard again.
             isQueued.lower()
             guard let batch = shard.claimBatch() else { return }
-            submit(shard)
-            // An idle thread that is kept from the processors holds up those that wait for its row.
-            if pool === idlePool, shard.isIndexingPressing { return }
-            shard.index(batch)
+            // Perhaps of other threads by now, and in another lane.
+            shard.indexing.submit(shard)
+            shard.index(batch, isIdle: pool === idlePool)
         }
     }
 

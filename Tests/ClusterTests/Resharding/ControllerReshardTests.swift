@@ -90,6 +90,13 @@ import Testing
         world.settle()
         shards = try filling(world)
         #expect(Resharding.conductor(of: try #require(world.operation("op")), in: world.state) == shards[0].value.primary)
+        // Nobody is held up for a shard that would not be there in time.
+        try report(&world, .behind)
+        world.settle()
+        #expect(Resharding.conductor(of: try #require(world.operation("op")), in: world.state) == nil)
+        #expect(world.operation("op")?.detail.contains("as fast as they come") == true)
+        try report(&world, .following)
+        world.settle()
         let isOver = try cutOver(&world)
         #expect(isOver)
 

@@ -135,6 +135,27 @@ import Testing
         for shard in [one, two, merged] { await shard.close() }
     }
 
+    @Test func aLongListOfNamesComesInPages() async throws {
+        let fixture = try ShardFixture()
+        let source = try fixture.open("source")
+        var expected: [RememberedWrite] = []
+        for number in 0..<5 as Range<UInt64> {
+            let adopted = (0..<3_000 as Range<UInt64>).map {
+                RememberedWrite(RequestStamp(name: RequestName("\(number)/\($0)"), digest: $0), sequence: SequenceNumber($0))
+            }
+            _ = try await source.append(.adopt([], deleting: [], requests: adopted), epoch: Epoch(1))
+            expected += adopted
+        }
+        var (found, place): ([RememberedWrite], SequenceNumber?) = ([], .zero)
+        var pages = 0
+        while let after = place {
+            let page = try await source.requestPage(after: after, through: source.position.sequence)
+            (found, place, pages) = (found + page.requests, page.next, pages + 1)
+        }
+        #expect(found == expected && pages > 1)
+        await source.close()
+    }
+
     @Test func conditionsOfWhatWasDoneAreNotAskedAgain() async throws {
         let fixture = try ShardFixture()
         let (one, two) = (try fixture.open("one"), try fixture.open("two"))

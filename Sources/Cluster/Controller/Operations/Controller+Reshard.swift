@@ -90,6 +90,9 @@ extension Controller {
         let progress = shards.map { state.fillingProgress(of: $0.value)?.phase ?? .copying }
         guard progress.allSatisfy({ $0 == .following }) else {
             let numbers = shards.map(\.value.id.number.description).joined(separator: ", ")
+            if !progress.contains(.copying), !progress.contains(.indexing) {
+                return note(operation, "the shards \(numbers) cannot apply writes as fast as they come")
+            }
             let phase = progress.contains(.copying) ? "copied" : "indexed"
             return note(operation, "points are being \(phase) into the shards \(numbers)")
         }
