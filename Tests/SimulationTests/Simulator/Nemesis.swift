@@ -81,7 +81,8 @@ final class Nemesis {
     private func loseDisk(of node: SimulatedNode) {
         guard isCopied(node) else { return }
         isCalm = true
-        simulation.network.lossRate = 0
+        // A lease that lapses without a fault, as short ones do where messages straggle, is a second failure too.
+        (simulation.network.lossRate, simulation.network.straggleRate) = (0, 0)
         simulation.after(2 * profile.leaseTime) { [self] in
             isCalm = false
             guard !isStopped, isCopied(node) else { return }

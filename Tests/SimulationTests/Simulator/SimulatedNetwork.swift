@@ -12,6 +12,8 @@ final class SimulatedNetwork {
     var cut: Set<Link> = []
     var lossRate: Double
     var duplicationRate: Double
+    /// Of messages that take fifty times as long as others.
+    var straggleRate = 0.01
 
     init(_ simulation: Simulation) {
         self.simulation = simulation
@@ -27,7 +29,7 @@ final class SimulatedNetwork {
         }
         if from == to { return simulation.random.within(1...100) }
         let usual = simulation.random.within(50...simulation.profile.latency)
-        return simulation.random.chance(0.01) ? usual * 50 : usual
+        return simulation.random.chance(straggleRate) ? usual * 50 : usual
     }
 
     /// Asks `handler` on another node. `done` is called once, with its answer or with the failure, as long as the caller
