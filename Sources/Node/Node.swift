@@ -153,7 +153,7 @@ package final class Node: Service {
                 lock: lock, cache: cache, keeper: keeper, replicas: replicas, server: server, peers: pool,
                 runtime: runtime, coordinator: coordinator, snapshots: library(folder, coordinator), rpcPort: port,
                 tasks: [
-                    Task { await keeper.run() }, Task { await replicas.run() }, Task { await controller.run() },
+                    Task(executorPreference: keeper.executor) { await keeper.run() }, Task { await replicas.run() }, Task { await controller.run() },
                     Task { await reporter.run() }, Task { await rounds.run() }, Task { await automatic?.run() },
                     Task { await cutOver.run() },
                 ],

@@ -4,19 +4,19 @@ import Testing
 @Suite struct VirtualShardSetTests {
     private func set(_ bits: UInt8) -> VirtualShardSet {
         VirtualShardSet(
-            (0..<8 as Range<UInt16>).filter { bits & 1 << UInt8($0) != 0 }
+            (0..<6 as Range<UInt16>).filter { bits & 1 << UInt8($0) != 0 }
                 .map { VirtualShardRange(lower: $0, upper: $0) })
     }
 
-    @Test func allSetsOfEightAreAsTheirBits() {
-        for one in UInt8.min...UInt8.max {
+    @Test func allSetsOfSixAreAsTheirBits() {
+        for one in 0..<64 as Range<UInt8> {
             let first = set(one)
             #expect(first.isEmpty == (one == 0))
-            #expect((0..<8 as Range<UInt16>).allSatisfy { first.contains(VirtualShard(rawValue: $0)) == (one & 1 << UInt8($0) != 0) })
+            #expect((0..<6 as Range<UInt16>).allSatisfy { first.contains(VirtualShard(rawValue: $0)) == (one & 1 << UInt8($0) != 0) })
             // In the fewest ranges, so that equal sets are equal.
             #expect(zip(first.ranges, first.ranges.dropFirst()).allSatisfy { $0.upper + 1 < $1.lower })
             var isAsBits = true
-            for two in UInt8.min...UInt8.max {
+            for two in 0..<64 as Range<UInt8> {
                 let second = set(two)
                 isAsBits =
                     isAsBits && first.union(second) == set(one | two) && first.intersection(second) == set(one & two)

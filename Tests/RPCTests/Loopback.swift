@@ -49,9 +49,9 @@ struct Unexpected: Error, CustomStringConvertible {
 
 struct ConditionNeverHeld: Error {}
 
-/// Waits until `condition` holds, at most ten seconds.
+/// Waits until `condition` holds, at most forty seconds: all tests share a few threads.
 func eventually(_ condition: () async throws -> Bool) async throws {
-    let deadline = Deadline.after(.seconds(10))
+    let deadline = Deadline.after(.seconds(40))
     while !(try await condition()) {
         guard !deadline.isPast else { throw ConditionNeverHeld() }
         try await Task.sleep(for: .milliseconds(2))

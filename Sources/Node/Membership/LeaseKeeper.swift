@@ -15,6 +15,8 @@ final class LeaseKeeper: Sendable {
 
     let record: NodeRecord
     let lease: LeaseGuard
+    /// For `run`.
+    let executor = LeaseExecutor()
     private let ttl: Duration
     private let cache: ClusterStateCache
     private let former: FormerProcess

@@ -71,7 +71,7 @@ final class Fixture: Sendable {
 }
 
 extension Deadline {
-    static var soon: Deadline { .after(.seconds(20)) }
+    static var soon: Deadline { .after(.seconds(50)) }
 }
 
 func point(_ id: PointID, _ vector: [Float] = [0, 0, 0, 0]) -> Point {
