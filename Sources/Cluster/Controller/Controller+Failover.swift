@@ -18,7 +18,9 @@ extension Controller {
                 shard, with: record.failingOver(to: target, dead: dead),
                 summary: target == record.primary
                     ? "shard \(record.id): dead node \(nodes) leaves the in-sync set"
-                    : "shard \(record.id): node \(target) becomes primary, dead node \(nodes) leaves the in-sync set")
+                    : "shard \(record.id): node \(target) becomes primary, dead node \(nodes) leaves the in-sync set",
+                // One that is back meanwhile has everything, and the target may be gone by then.
+                guards: ([target] + dead.sorted()).map(state.livenessGuard))
         }
     }
 

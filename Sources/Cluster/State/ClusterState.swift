@@ -77,6 +77,11 @@ package struct ClusterState: Sendable {
 
     package func isLive(_ node: NodeID) -> Bool { live[node] != nil }
 
+    /// That the node is alive or not as it is here, and its process the same: for decisions that arrive late.
+    package func livenessGuard(_ node: NodeID) -> ControlGuard {
+        ControlGuard(key: ControlKey.live(node), expected: live[node]?.revision)
+    }
+
     package var liveNodes: Set<NodeID> { Set(live.keys) }
 
     package func isDraining(_ node: NodeID) -> Bool { draining[node] != nil }

@@ -104,8 +104,14 @@ extension PrimaryShell {
 
     private func swap(_ expected: Revision, _ record: ShardRecord) async {
         do throws(ControlStoreError) {
-            let outcome = try await environment.cache.store.compareAndSwap(
-                ControlKey.shard(id), expected: expected, value: record.encoded)
+            let (key, current) = (ControlKey.shard(id), environment.cache.current)
+            guard current.isLive(environment.node) else { return feed(.swapFailed(reason: "this node holds no lease")) }
+            let outcome = try await environment.cache.store.transaction(
+                // Not when it arrives after this node was given up: it would take out those that are to take over.
+                guards: [
+                    ControlGuard(key: key, expected: expected),
+                    current.livenessGuard(environment.node),
+                ], mutations: [.put(key: key, value: record.encoded)])
             switch outcome {
             case .committed(let revision):
                 environment.logger.info(

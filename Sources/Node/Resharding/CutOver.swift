@@ -74,9 +74,7 @@ struct CutOver: Sendable {
     /// That the primaries are still those processes that are asked: one that was started anew knows nothing of a hold, and
     /// has thrown away what it had filled.
     private static func processes(of shards: [ShardRecord], in state: ClusterState) -> [ControlGuard] {
-        Set(shards.map(\.primary)).sorted().map { node in
-            ControlGuard(key: ControlKey.live(node), expected: state.live[node]?.revision)
-        }
+        Set(shards.map(\.primary)).sorted().map(state.livenessGuard)
     }
 
     // MARK: - Steps

@@ -158,8 +158,10 @@ final class SimulatedPrimary {
                 feed(.recordChanged(Stored(record, revision: Revision(expected.rawValue + 1))))
             }
         }
+        guard node.cache.isLive(node.id) else { return feed(.swapFailed(reason: "no lease")) }
         node.transaction(
-            [ControlGuard(key: key, expected: expected)], [.put(key: key, value: record.encoded)]
+            [ControlGuard(key: key, expected: expected), node.cache.livenessGuard(node.id)],
+            [.put(key: key, value: record.encoded)]
         ) { [self] result in
             switch result {
             case .success(.committed(let revision)):
