@@ -1,4 +1,4 @@
-"""Three minutes of the harness. With these seeds every kind of fault comes up on one of the control stores in time; those that
+"""Three minutes of the harness. With these seeds nearly every kind of fault comes up on one of the control stores; those that
 did are shown. `SHOAL_FAULTS_SEED` takes others."""
 
 import os
