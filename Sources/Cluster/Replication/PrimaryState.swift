@@ -228,6 +228,11 @@ package struct PrimaryState: Sendable {
         // Whoever took it out of the set, perhaps the replica itself because its data is gone: it has to say anew what it
         // has before anybody counts on it again.
         for node in record.value.inSync where !new.value.isInSync(node) { backups[node]?.restart(now: now) }
+        // A replica that is not in sync may have been removed, which raises the epoch, and made anew since the record that
+        // we knew: then it is empty, whatever it has told us.
+        if new.value.epoch != record.value.epoch {
+            for node in backups.keys where !new.value.isInSync(node) { backups[node]?.restart(now: now) }
+        }
         record = new
         heldUntil = nil
         isSwapping = false

@@ -201,6 +201,22 @@ import Testing
         #expect(primary.handle(.backupAcked(two, state(12)), now: .zero) == [.acknowledge(through: SequenceNumber(12))])
     }
 
+    /// Found by the simulator: a primary that was stopped for long counted on what a removed replica had told it, and wrote
+    /// down as in sync the empty one that had been made in its place.
+    @Test func aReplicaThatWasMadeAnewUnseenIsAskedWhatItHas() {
+        var primary = PrimaryState(
+            node: NodeID(1), record: Self.record([.inSync, .catchingUp]), position: position(10),
+            writeConsistencyFactor: 1, liveNodes: Set(Self.nodes))
+        _ = primary.start(now: .zero)
+        #expect(
+            primary.handle(.backupOpened(two, state(4), epochHere: Epoch(1)), now: .zero)
+                == [.send(two, after: position(4))])
+        // Removed, which raised the epoch, and added again.
+        let anew = Self.record([.inSync, .catchingUp], epoch: 2, revision: 9)
+        #expect(primary.handle(.recordChanged(anew), now: .zero) == [])
+        #expect(primary.handle(.backupAcked(two, state(10)), now: .zero) == [.open(two)])
+    }
+
     /// The promotion may have been written although the answer was lost. Were writes acknowledged without the replica,
     /// it could be made primary and lack them.
     @Test func aPromotionOfUnknownOutcomeKeepsTheReplicaInTheAcknowledgingSet() throws {
