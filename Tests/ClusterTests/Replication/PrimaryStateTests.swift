@@ -276,9 +276,13 @@ import Testing
         _ = primary.handle(.snapshotTaken(three, position(10, 3)), now: .zero)
         _ = write(&primary, 11, epoch: 4)
         #expect(primary.retentionFloor == SequenceNumber(10))
+        // The epoch was raised meanwhile: whoever is not in sync is asked what it has.
         #expect(
             primary.handle(.snapshotInstalled(three, state(10, 3)), now: .zero)
-                == [.sendSnapshot(two), .send(three, after: position(10, 3))])
+                == [.sendSnapshot(two), .open(three)])
+        #expect(
+            primary.handle(.backupOpened(three, state(10, 3), epochHere: Epoch(3)), now: .zero)
+                == [.send(three, after: position(10, 3))])
     }
 
     @Test func aBackupThatComesBackWithLessThanItAcknowledgedIsDemoted() throws {
