@@ -218,7 +218,7 @@ def test_a_participant_is_killed_while_points_are_copied(new_cluster, sample, ro
 
 @pytest.mark.parametrize("role", ["new primary", "old primary", "controller"])
 def test_a_participant_is_killed_around_the_cut_over(new_cluster, sample, role):
-    """Several splits, one after another; each time the node dies a little later."""
+    """Several splits, one after another; each time the node dies a step later: the last time just after the swap."""
     cluster = make(new_cluster, sample, replication_factor=2)
     with Workload(cluster, COLLECTION, sample, clients=4, first_id=FIRST_WRITTEN) as workload:
         for turn in range(3):
@@ -231,10 +231,10 @@ def test_a_participant_is_killed_around_the_cut_over(new_cluster, sample, role):
 
             def is_close():
                 found = operation(cluster, id)
-                return found and (found["state"] == "done" or "replicas" in found["detail"] or "take over" in found["detail"])
+                steps = ("replicas", "take over")[turn:]
+                return found and (found["state"] == "done" or any(step in found["detail"] for step in steps))
 
             eventually(is_close, 120, "the new shards being about to take over")
-            time.sleep(0.15 * turn)  # waits for nothing: each turn dies at another moment
             cluster.kill(victim)
             assert wait_for(cluster, id)["state"] == "done", operations(cluster)
             cluster.wait_until_ready()

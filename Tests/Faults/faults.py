@@ -8,6 +8,7 @@ import time
 
 from client import ConnectionBroken
 from clients import COLLECTION
+from cluster import eventually
 
 LEASE = {"lmdb": 3.0, "etcd": 5.0}
 HOUR = 3_600
@@ -175,6 +176,18 @@ def restore_old_data(stage):
     stage.wait(0, stage.lease + 2)
 
 
+def perhaps_kill_one(stage, chance, latest):
+    """While an operation is under way."""
+    if stage.dice.random() >= chance:
+        return
+    stage.wait(0, latest)
+    (node,) = stage.nodes()
+    stage.say("kill -9", [node])
+    node.kill()
+    stage.wait(0.1, 2)
+    node.start()
+
+
 def move_replicas(stage):
     """Perhaps under a kill of any of those that take part."""
     machines = stage.machines
@@ -194,13 +207,7 @@ def move_replicas(stage):
         client.post("/shoal/move", body)
     except ConnectionBroken as error:
         stage.log(f"  it could not be asked for: {error}")
-    if stage.dice.random() < 0.7:
-        stage.wait(0, 0.5)
-        nodes = stage.nodes()
-        stage.say("kill -9", nodes)
-        nodes[0].kill()
-        stage.wait(0.1, 2)
-        nodes[0].start()
+    perhaps_kill_one(stage, 0.7, 0.5)
     stage.wait(1, 3)
 
 
@@ -216,13 +223,7 @@ def drain_a_node(stage):
         stage.log(f"  it is {'under way' if answer.status == 200 else f'refused: {answer.text[:200]!r}'}")
     except ConnectionBroken as error:
         stage.log(f"  it could not be asked for: {error}")
-    stage.wait(0, 2)
-    if stage.dice.random() < 0.7:
-        nodes = stage.nodes()
-        stage.say("kill -9", nodes)
-        nodes[0].kill()
-        stage.wait(0.1, 2)
-        nodes[0].start()
+    perhaps_kill_one(stage, 0.7, 2)
     stage.wait(0, 4)
     # Whether it is over or not; asked again until some node has heard it.
     for node in [*machines.nodes, *machines.nodes]:
@@ -250,17 +251,13 @@ def reshard(stage):
         stage.log(f"  a {kind} {body}, {'under way' if answer.status == 200 else f'refused: {answer.text[:200]!r}'}")
     except ConnectionBroken as error:
         stage.log(f"  it could not be asked for: {error}")
-    if stage.dice.random() < 0.5:
-        stage.wait(0, 3)
-        nodes = stage.nodes()
-        stage.say("kill -9", nodes)
-        nodes[0].kill()
-        stage.wait(0.1, 2)
-        nodes[0].start()
+    perhaps_kill_one(stage, 0.5, 3)
     started = time.monotonic()
-    while resharding(stage) and time.monotonic() - started < RESHARDED_WITHIN:
-        time.sleep(0.2)
-    stage.log(f"    {'not over' if resharding(stage) else 'over'} after {time.monotonic() - started:.1f} s")
+    try:
+        eventually(lambda: not resharding(stage), RESHARDED_WITHIN, "the end of a split or merge")
+        stage.log(f"    over after {time.monotonic() - started:.1f} s")
+    except AssertionError as error:
+        stage.log(f"    {error}")
 
 
 def resharding(stage):

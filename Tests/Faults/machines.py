@@ -253,10 +253,7 @@ class Machines:
                 "POST", f"/collections/{collection}/points/delete?wait=true", nothing)  # fmt: skip
             return answer.status == 200 and not self.unsound(collection) and self.epochs(collection) == before
 
-        deadline = time.monotonic() + within
-        while not linked():
-            assert time.monotonic() < deadline, f"replicas leave the in-sync set {within} s after the end of a fault"
-            time.sleep(0.1)
+        eventually(linked, within, "a write through all replicas, of which none left the in-sync set")
 
     def epochs(self, collection):
         tables = self.nodes[0].client().get(f"/shoal/shards?collection={collection}").expect(200)
