@@ -92,12 +92,17 @@ extension Coordinator {
                 for node in shard.inSync {
                     let replica = "shard \(shard.id.number) on node \(node)"
                     if statuses[shard.id, node] != nil { answered.insert(replica) }
-                    if !answered.contains(replica) { missing = replica }
+                    guard !answered.contains(replica) else { continue }
+                    let failure = statuses.failure(shard.id, node)
+                    if case .outOfSpace(let reason) = failure {
+                        throw .outOfSpace(reason: "collection \(name): \(replica): \(reason)")
+                    }
+                    missing = "\(replica) did not open in time" + (failure.map { ": \($0)" } ?? "")
                 }
             }
             guard let missing else { return }
             guard await backoff.pause(until: deadline) else {
-                throw .deadlineExceeded(reason: "collection \(name): \(missing) did not open in time")
+                throw .deadlineExceeded(reason: "collection \(name): \(missing)")
             }
         }
     }

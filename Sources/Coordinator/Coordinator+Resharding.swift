@@ -69,7 +69,7 @@ extension Coordinator {
     }
 
     private static func reason(_ plan: ReshardPlan, _ change: ReshardRequest.Change) -> String {
-        let sizes = plan.into.map { $0.reduce(0) { $0 + $1.count } }.map(\.description).joined(separator: " and ")
+        let sizes = sizes(plan.into.map { $0.reduce(0) { $0 + $1.count } })
         return switch change {
         case .split(nil, let parts): "every shard becomes \(parts): \(sizes) virtual shards"
         case .split: "asked for: \(sizes) virtual shards"
@@ -77,6 +77,14 @@ extension Coordinator {
         case .mergeTo(let target):
             "neighbours are merged until \(target) are left; it lies where shard \(plan.anchor) is, the largest of them"
         }
+    }
+
+    /// "64", "10 and 11", "4 times 8" or "9 times 14 to 15".
+    private static func sizes(_ counts: [Int]) -> String {
+        guard counts.count > 2, let least = counts.min(), let most = counts.max() else {
+            return counts.map(\.description).joined(separator: " and ")
+        }
+        return "\(counts.count) times " + (least == most ? "\(least)" : "\(least) to \(most)")
     }
 
     private func record(
@@ -110,8 +118,8 @@ extension DatabaseError {
             switch error {
             case .noSuchShard(let number): "shard: the collection has no shard \(number)"
             case .tooManyParts(let shard, let parts, let virtualShards):
-                "into: shard \(shard) owns \(virtualShards) virtual shards, and is divided into 2 to so many, "
-                    + "not into \(parts)"
+                "into: shard \(shard) owns \(virtualShards) virtual shards, and is divided into 2 to "
+                    + "\(virtualShards) shards, not into \(parts)"
             case .tooFewShards: "shards: a merge takes at least two"
             case .tooManyShards(let count, let limit):
                 "one operation makes or replaces at most \(limit) shards, and this one \(count): do it in several steps"

@@ -9,12 +9,16 @@ struct ReplicaStatuses: Sendable {
     private struct Answer: Sendable {
         let shard: ShardID
         let node: NodeID
-        let status: ReplicaStatus?
+        var status: ReplicaStatus?
+        var failure: ShardError?
     }
 
-    private var answers: [ShardID: [NodeID: ReplicaStatus]] = [:]
+    private var answers: [ShardID: [NodeID: Answer]] = [:]
 
-    subscript(shard: ShardID, node: NodeID) -> ReplicaStatus? { answers[shard]?[node] }
+    subscript(shard: ShardID, node: NodeID) -> ReplicaStatus? { answers[shard]?[node]?.status }
+
+    /// Why a replica that was asked has no status; nil also when it was not asked.
+    func failure(_ shard: ShardID, _ node: NodeID) -> ShardError? { answers[shard]?[node]?.failure }
 
     /// The status that counts points best: the primary's, else that of the in-sync replica with the most.
     func best(of shard: ShardRecord) -> ReplicaStatus? {
@@ -31,14 +35,19 @@ struct ReplicaStatuses: Sendable {
                 for replica in shard.replicas where live.contains(replica.node) {
                     group.addTask {
                         let service = router.service(for: shard.id, on: replica.node)
-                        let status = try? await service.status(deadline: deadline)
-                        return Answer(shard: shard.id, node: replica.node, status: status)
+                        var answer = Answer(shard: shard.id, node: replica.node)
+                        do throws(ShardError) {
+                            answer.status = try await service.status(deadline: deadline)
+                        } catch {
+                            answer.failure = error
+                        }
+                        return answer
                     }
                 }
             }
             var statuses = ReplicaStatuses()
             for await answer in group {
-                statuses.answers[answer.shard, default: [:]][answer.node] = answer.status
+                statuses.answers[answer.shard, default: [:]][answer.node] = answer
             }
             return statuses
         }

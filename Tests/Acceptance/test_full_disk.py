@@ -157,9 +157,8 @@ def test_nothing_new_fits_on_a_full_disk_and_that_is_no_damage(disk, tmp_path):
         node.client().put(f"/collections/{COLLECTION}", schema).expect(200)
         assert write(node, 0).status == 200
         fill_to_the_last_byte(disk.outside)
-        # Whether the last pages are enough for it or not.
-        answer = node.client(timeout=10).put("/collections/another?timeout=3", schema)
-        assert answer.status in (200, 503, 504, 507), answer.text
+        answer = node.client(timeout=30).put("/collections/another", schema)
+        assert answer.status == 507 and "space" in answer.error.lower(), answer.text
         node.client().post("/shoal/compact", {"collection": COLLECTION})
         log = lambda: node.log.read_text(errors="replace")  # noqa: E731
         eventually(lambda: "a compaction failed" in log(), 60, "the compaction has met the full disk")
@@ -167,7 +166,36 @@ def test_nothing_new_fits_on_a_full_disk_and_that_is_no_damage(disk, tmp_path):
         assert "damaged data" not in log() and "No space left" in log(), node.log_end()
         (disk.outside / "filler").unlink()
         eventually(lambda: write(node, 1).status == 200, 60, f"writes go on: {node.log_end()}")
-        if answer.status != 200:
-            node.client().put("/collections/another", schema).expect(200)
+        node.client().put("/collections/another", schema).expect(200)
         check_everything(node, [0, 1])
+        node.stop()
+
+
+# Enough for new shards to begin but not for what they are to hold, and not even for that.
+@pytest.mark.parametrize("room_bytes", [4 << 20, 64 << 10])
+def test_a_split_that_does_not_fit_is_given_up_at_once(disk, tmp_path, measured, room_bytes):
+    """Each further attempt would take from writers what is left of the disk."""
+    with SingleNode(tmp_path / "node", data=disk.folder / "data", prefix=disk.prefix) as node:
+        node.start()
+        schema = {"vectors": {"size": DIMENSION, "distance": "Euclid"}, "shard_number": 1}
+        node.client().put(f"/collections/{COLLECTION}", schema).expect(200)
+        acknowledged = list(range(60))
+        for number in acknowledged:
+            assert write(node, number).status == 200
+        ballast = disk.outside / "ballast"
+        ballast.write_bytes(bytes(max(0, disk.free_bytes - room_bytes)))
+        node.client().post("/shoal/split", {"collection": COLLECTION, "shard": 0}).expect(200)
+
+        def failed():
+            (operation,) = node.client().get("/shoal/operations").expect(200)
+            return operation if operation["state"] == "failed" else None
+
+        ended = eventually(failed, 60, "the split has ended")
+        measured(f"full disk: a split ends with {ended['detail']!r}")
+        assert "no room" in ended["detail"] and "space" in ended["detail"].lower(), ended
+        assert "from the start" not in node.log.read_text(errors="replace")
+        check_everything(node, acknowledged)
+        ballast.unlink()
+        eventually(lambda: write(node, 60).status == 200, 60, f"writes go on: {node.log_end()}")
+        check_everything(node, [*acknowledged, 60])
         node.stop()

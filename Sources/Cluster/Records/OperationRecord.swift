@@ -164,6 +164,13 @@ package struct OperationProgress: ControlRecord {
             case behind
             /// It has to be begun anew.
             case failed
+            /// Its node has no room for it, and would not have it if it were begun anew.
+            case outOfSpace
+
+            /// What is said of a shard that cannot be filled.
+            package init(_ failure: ShardError) {
+                self = if case .outOfSpace = failure { .outOfSpace } else { .failed }
+            }
         }
 
         package var phase: Phase

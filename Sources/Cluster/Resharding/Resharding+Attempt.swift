@@ -49,6 +49,15 @@ extension Resharding {
         return nil
     }
 
+    /// Why there will be no new shards before an operator makes room: each attempt would take from writers what is left.
+    package static func lackOfSpace(for shards: [Stored<ShardRecord>], in state: ClusterState) -> String? {
+        for shard in shards.map(\.value) {
+            guard let progress = state.fillingProgress(of: shard), progress.phase == .outOfSpace else { continue }
+            return "node \(shard.primary) has no room for shard \(shard.id.number): \(progress.detail)"
+        }
+        return nil
+    }
+
     /// Whether every new shard has nearly all that there is, on each of its replicas whose node lives.
     package static func mayCutOver(_ shards: [Stored<ShardRecord>], _ plan: ReshardPlan, in state: ClusterState) -> Bool {
         guard shards.map(\.value.virtualShards) == plan.into else { return false }

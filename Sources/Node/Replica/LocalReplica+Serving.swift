@@ -60,11 +60,14 @@ extension LocalReplica: ShardService {
     }
 
     func status(deadline: Deadline) async throws(ShardError) -> ReplicaStatus {
-        if case .damaged(let reason) = state.withLock({ $0.phase }) {
+        let phase = state.withLock { $0.phase }
+        if case .damaged(let reason) = phase {
             return ReplicaStatus(
                 position: .start, points: 0, indexedRows: 0, unindexedRows: 0, diskBytes: 0,
                 damage: "damaged data: \(reason)")
         }
+        // Whoever waits for the replica learns why; requests try another one.
+        if case .failed(let error, _) = phase { throw error }
         var status = try shard().status()
         status.searchMicroseconds = searchMicroseconds
         return status

@@ -167,6 +167,7 @@ final class LocalReplica: Sendable {
                 }
             }
             logger.error("The replica cannot be opened: \(error)")
+            await noteUnfillable(error)
         }
     }
 

@@ -51,11 +51,25 @@ extension LocalReplica {
         record.primary == node && current.live[node]?.value.incarnation == record.filling?.incarnation
     }
 
+    /// The operation that this process fills the shard for.
+    private func filling(_ record: ShardRecord, in current: ClusterState) -> (OperationRecord, ReshardPlan)? {
+        guard let filling = record.filling, mayFill(record, in: current),
+            let operation = current.operations[filling.operation]?.value, case .reshard(let plan) = operation.kind
+        else { return nil }
+        return (operation, plan)
+    }
+
+    /// Tells the operation that the shard which it waits for has no files.
+    func noteUnfillable(_ failure: ShardError) async {
+        let current = environment.cache.current
+        guard let record = current.shard(id)?.value, let (operation, plan) = filling(record, in: current) else { return }
+        var progress = FillProgress(record: record, plan: plan, operation: operation, environment: environment)
+        await progress.report(.init(failure), rows: 0, detail: failure.description)
+    }
+
     /// Begins to fill the shard, once, when its files are open. It takes the primary's role when there is a log.
     func beginFilling(_ record: Stored<ShardRecord>, in current: ClusterState) {
-        guard let filling = record.value.filling, mayFill(record.value, in: current),
-            let operation = current.operations[filling.operation]?.value, case .reshard(let plan) = operation.kind
-        else { return }
+        guard let (operation, plan) = filling(record.value, in: current) else { return }
         let filler: ShardFiller? = state.withLock { state in
             guard case .open(let shard) = state.phase, state.filler == nil else { return nil }
             let filler = ShardFiller(

@@ -105,7 +105,7 @@ final class ShardFiller: Sendable {
             replica.logger.warning("The shard cannot be filled: \(error)")
             state.withLock { $0.failure = error }
             while !Task.isCancelled, isWanted {
-                await progress.report(.failed, rows: shard.count(), detail: error.description, force: true)
+                await progress.report(.init(error), rows: shard.count(), detail: error.description, force: true)
                 try? await Task.sleep(for: .seconds(1))
             }
         }

@@ -209,6 +209,20 @@ import Testing
         #expect(world.state.shards(of: id) == before)
     }
 
+    @Test func aFillingThatHasNoRoomIsGivenUpAtOnce() throws {
+        var (world, id) = try world(replicas: 1)
+        let before = world.state.servingShards(of: id)
+        try split(&world, id)
+        world.settle()
+        let node = try #require(try filling(world).first).value.primary
+        try report(&world, .outOfSpace)
+        world.settle()
+        let operation = try #require(world.operation("op"))
+        #expect(operation.state == .failed && operation.restarts == nil)
+        #expect(operation.detail.contains("node \(node) has no room"), "\(operation.detail)")
+        #expect(world.state.shards(of: id) == before)
+    }
+
     @Test func reshardsRunOneAfterAnotherAndNotBesideMoves() throws {
         var (world, id) = try world(replicas: 1)
         try split(&world, id, 0, name: "a")

@@ -84,6 +84,10 @@ extension Controller {
 
     private mutating func continueFilling(_ operation: Stored<OperationRecord>, _ plan: ReshardPlan) {
         let shards = state.fillingShards(of: operation.value)
+        if let reason = Resharding.lackOfSpace(for: shards, in: state) {
+            let (guards, mutations) = dropping(shards, of: operation.value.id)
+            return finish(operation, as: .failed, reason, guards: guards, mutations: mutations)
+        }
         if let obstacle = Resharding.obstacle(to: shards, of: operation.value, plan, in: state) {
             return beginFilling(operation, plan, instead: shards, why: obstacle)
         }
