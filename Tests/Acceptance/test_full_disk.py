@@ -9,6 +9,7 @@ from client import points_body
 from cluster import eventually
 from single_node import SingleNode
 from small_disk import SmallDisk
+from unsupervised import Nodes
 
 COLLECTION = "full"
 DIMENSION, BATCH = 512, 50
@@ -199,3 +200,55 @@ def test_a_split_that_does_not_fit_is_given_up_at_once(disk, tmp_path, measured,
         eventually(lambda: write(node, 60).status == 200, 60, f"writes go on: {node.log_end()}")
         check_everything(node, [*acknowledged, 60])
         node.stop()
+
+
+# Many points are sent as a snapshot, few as the records of the log, and at last not even an empty replica fits.
+@pytest.mark.parametrize(("batches", "room_bytes"), [(60, 4 << 20), (15, 1 << 20), (15, 0)])
+def test_a_move_to_a_node_without_room_fails_and_gives_the_room_back(tmp_path, measured, batches, room_bytes):
+    """It said for ever that it was copying, and began anew each half second, at the cost of the node's others."""
+    nodes = Nodes(tmp_path / "cluster", nodes=2, replication_factor=1, shards=1)
+    with SmallDisk(nodes.folder_of(2), DISK_BYTES) as disk:
+        nodes.prefixes[2] = disk.prefix
+        try:
+            nodes.start()
+            schema = {"vectors": {"size": DIMENSION, "distance": "Euclid"}, "shard_number": 1}
+            nodes.client().put(f"/collections/{COLLECTION}", schema).expect(200)
+            if holders(nodes) != [1]:
+                assert move(nodes, 2, 1)["state"] == "done"
+            for number in range(batches):
+                nodes.client().put(f"/collections/{COLLECTION}/points?wait=true", batch(number)[1]).expect(200)
+            ballast = disk.outside / "ballast"
+            ballast.write_bytes(bytes(max(0, disk.free_bytes - room_bytes)))
+            free = disk.free_bytes
+            ended = move(nodes, 1, 2)
+            measured(f"full disk: a move of {batches} batches to {room_bytes:,} bytes ends with {ended['detail']!r}")
+            assert ended["state"] == "failed", ended
+            assert "node 2 has no room" in ended["detail"] and "space" in ended["detail"].lower(), ended
+            assert holders(nodes) == [1]
+            assert ("Receiving a snapshot" in nodes.log_of(2)) == (batches == 60)
+            eventually(lambda: disk.free_bytes > free - (128 << 10), 30, "the disk has its room back")
+            ballast.unlink()
+            assert move(nodes, 1, 2)["state"] == "done"
+            assert holders(nodes) == [2]
+            answer = nodes.client().post(f"/collections/{COLLECTION}/points/count", {"exact": True}).expect(200)
+            assert answer["count"] == batches * BATCH
+            nodes.end(1, 2)
+        finally:
+            nodes.stop()
+
+
+def holders(nodes):
+    (table,) = nodes.shard_tables(1, COLLECTION)
+    return [replica["node"] for replica in table["shards"][0]["replicas"]]
+
+
+def move(nodes, source, target):
+    """Moves the only shard; the operation as it ended."""
+    body = {"collection": COLLECTION, "shard": 0, "from": source, "to": target}
+    id = nodes.client().post("/shoal/move", body).expect(200)["id"]
+
+    def ended():
+        found = next(found for found in nodes.client().get("/shoal/operations").expect(200) if found["id"] == id)
+        return found if found["state"] in ("done", "failed", "cancelled") else None
+
+    return eventually(ended, 60, f"the move to node {target} has ended{nodes.logs()}")

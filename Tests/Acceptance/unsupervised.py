@@ -15,6 +15,8 @@ class Nodes(Cluster):
     def __init__(self, folder, **options):
         super().__init__(folder, **options)
         self.processes = {}
+        # By node, what is put before its command: what runs it elsewhere, such as in another mount namespace.
+        self.prefixes = {}
 
     def start(self, *nodes, within=60):
         """Starts these, or all, and waits until they are ready."""
@@ -30,7 +32,10 @@ class Nodes(Cluster):
         logs.mkdir(parents=True, exist_ok=True)
         with open(logs / f"node-{node}.log", "ab") as log:
             self.processes[node] = subprocess.Popen(
-                [BINARY, "serve", "--config", self.config, "--node", str(node), "--data", self.data],
+                [
+                    *self.prefixes.get(node, ()), BINARY, "serve", "--config", self.config, "--node", str(node),
+                    "--data", self.data,
+                ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
 

@@ -151,6 +151,8 @@ package struct OperationProgress: ControlRecord {
     package var bytesTotal: UInt64
     /// Of one shard that is being filled (`progress/<operation id>/<shard number>`).
     package var filling: Filling?
+    /// Why the copy cannot be made, and could not if it were begun anew: a node has no room for it. Nil while it can.
+    package var lackOfRoom: String?
 
     package struct Filling: Sendable, Codable, Equatable {
         package enum Phase: String, Sendable, Codable {
@@ -185,9 +187,10 @@ package struct OperationProgress: ControlRecord {
         }
     }
 
-    package init(bytesDone: UInt64, bytesTotal: UInt64, filling: Filling? = nil) {
+    package init(bytesDone: UInt64, bytesTotal: UInt64, filling: Filling? = nil, lackOfRoom: String? = nil) {
         self.bytesDone = bytesDone
         self.bytesTotal = bytesTotal
         self.filling = filling
+        self.lackOfRoom = lackOfRoom
     }
 }

@@ -30,6 +30,9 @@ extension PrimaryState {
         var failingSince: Duration?
         var failure: BackupFailure?
         var retryDelay: Duration?
+        /// The wait after the last snapshot that was refused. That the backup can be opened says nothing about the next
+        /// one.
+        var snapshotRetryDelay: Duration?
         /// The last write that was committed when `send` was decided on.
         var sendingGoal: SequenceNumber = .zero
         /// Set when a replica that catches up joined the acknowledging set: the last write committed at that moment.
@@ -77,6 +80,7 @@ extension PrimaryState {
         mutating func restart(now: Duration) {
             mustReopen = true
             joinPoint = nil
+            snapshotRetryDelay = nil
             switch phase {
             case .idle, .closed: phase = .closed(retryAt: now)
             case .opening, .sending, .awaitingSnapshot, .sendingSnapshot: break
@@ -91,8 +95,13 @@ extension PrimaryState {
         }
 
         mutating func fail(_ failure: BackupFailure, now: Duration, options: ReplicationOptions) {
-            let delay = min(retryDelay.map { $0 * 2 } ?? options.minimumRetryDelay, options.maximumRetryDelay)
+            var delay = min(retryDelay.map { $0 * 2 } ?? options.minimumRetryDelay, options.maximumRetryDelay)
             retryDelay = delay
+            if phase.isSendingSnapshot, case .refused = failure {
+                let former = snapshotRetryDelay
+                delay = min(former.map { $0 * 2 } ?? options.maximumRetryDelay, options.maximumSnapshotRetryDelay)
+                snapshotRetryDelay = delay
+            }
             failingSince = failingSince ?? busySince ?? now
             self.failure = failure
             phase = .closed(retryAt: now + delay)

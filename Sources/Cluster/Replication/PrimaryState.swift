@@ -103,6 +103,7 @@ package struct PrimaryState: Sendable {
         case .snapshotInstalled(let node, let state):
             guard case .sendingSnapshot = backups[node]?.phase else { break }
             backups[node]?.succeed(state, now: now)
+            backups[node]?.snapshotRetryDelay = nil
             backups[node]?.hasDiverged = false
         case .backupDiverged(let node):
             backups[node]?.hasDiverged = true

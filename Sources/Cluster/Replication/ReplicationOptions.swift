@@ -9,6 +9,9 @@ package struct ReplicationOptions: Sendable {
     /// Wait before a failed backup is tried again; doubles up to the maximum.
     package var minimumRetryDelay = Duration.milliseconds(50)
     package var maximumRetryDelay = Duration.milliseconds(500)
+    /// The same after a snapshot that the backup refused, from the maximum above on: each try copies the whole shard,
+    /// and what speaks against it, such as a full disk, does not pass soon.
+    package var maximumSnapshotRetryDelay = Duration.seconds(30)
     /// A replica that lags by more than this many records holds back the trimming of the log no longer; it will get a
     /// snapshot. In-sync replicas always hold it back.
     package var maximumPinnedRecords: UInt64 = 1_000_000

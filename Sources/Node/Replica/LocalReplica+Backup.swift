@@ -8,6 +8,8 @@ extension LocalReplica: ReplicaService {
     func openReplica(context: RequestContext) async throws(ShardError) -> BackupState {
         try await admit(context)
         try await raiseFence(context)
+        let failure: ShardError? = state.withLock { if case .failed(let error, _) = $0.phase { error } else { nil } }
+        if let failure { await noteLackOfRoom(failure) }
         return try backupState()
     }
 
@@ -19,7 +21,13 @@ extension LocalReplica: ReplicaService {
         defer { state.withLock { $0.fence.end(in: context.epoch) } }
         let shard = try shard()
         switch BackupRole.append(records, after: previous, at: shard.position) {
-        case .apply(let known): try await shard.apply(Array(records.dropFirst(known)))
+        case .apply(let known):
+            do throws(ShardError) {
+                try await shard.apply(Array(records.dropFirst(known)))
+            } catch {
+                await noteLackOfRoom(error)
+                throw error
+            }
         case .refuse(let error): throw error
         }
         return try backupState()
@@ -35,19 +43,23 @@ extension LocalReplica: ReplicaService {
     func beginSnapshot(_ offer: SnapshotOffer, context: RequestContext) async throws(ShardError) {
         try await admitReplacement(context)
         let receiver = SnapshotReceiver(offer, into: SnapshotInstall(folder: folder))
-        let former = state.withLock { state in
+        let former = try state.withLock { state throws(ShardError) in
+            // Not while the files of a former transfer are put in place, which are in the same folder.
+            if let refusal = state.fence.begin(in: context.epoch) { throw refusal }
+            state.fence.end(in: context.epoch)
             let former = state.receiver
             state.receiver = receiver
             return former
         }
         await former?.abandon()
-        try await receiver.begin()
+        try await attempt(receiver) { () async throws(ShardError) in try await receiver.begin() }
         logger.info("Receiving a snapshot at sequence \(offer.position.sequence)")
     }
 
     func receiveSnapshot(_ chunk: SnapshotChunk, context: RequestContext) async throws(ShardError) {
         try await admitReplacement(context)
-        try await receiver(of: chunk.transfer).receive(chunk)
+        let receiver = try receiver(of: chunk.transfer)
+        try await attempt(receiver) { () async throws(ShardError) in try await receiver.receive(chunk) }
     }
 
     func finishSnapshot(
@@ -55,12 +67,18 @@ extension LocalReplica: ReplicaService {
     ) async throws(ShardError) -> BackupState {
         try await admitReplacement(context)
         let receiver = try receiver(of: transfer)
-        try await receiver.finish(checksums: checksums)
-        // From here on nobody is told what the replica has, and nobody else changes it.
-        if let refusal = state.withLock({ $0.fence.beginReplacement(in: context.epoch) }) { throw refusal }
+        try await attempt(receiver) { () async throws(ShardError) in
+            try await receiver.finish(checksums: checksums)
+            // From here on nobody is told what the replica has, and nobody else changes it.
+            try state.withLock { state throws(ShardError) in
+                // Checking took long enough for another transfer to begin, in the same folder.
+                guard state.receiver === receiver else { throw Self.noTransfer(transfer) }
+                if let refusal = state.fence.beginReplacement(in: context.epoch) { throw refusal }
+            }
+        }
         defer { state.withLock { $0.fence.endReplacement() } }
-        // Checking the files took long enough for the map to change.
-        try await admitReplacement(context)
+        // And for the map to change.
+        try await attempt(receiver) { () async throws(ShardError) in try await admitReplacement(context) }
         state.withLock { $0.receiver = nil }
         try await install()
         return try backupState()
@@ -93,9 +111,31 @@ extension LocalReplica: ReplicaService {
 
     private func receiver(of transfer: UInt64) throws(ShardError) -> SnapshotReceiver {
         guard let receiver = state.withLock({ $0.receiver }), receiver.offer.transfer == transfer else {
-            throw .invalid(reason: "no snapshot transfer \(String(transfer, radix: 16)) is under way")
+            throw Self.noTransfer(transfer)
         }
         return receiver
+    }
+
+    private static func noTransfer(_ transfer: UInt64) -> ShardError {
+        .invalid(reason: "no snapshot transfer \(String(transfer, radix: 16)) is under way")
+    }
+
+    /// Takes a transfer one step on. One that fails is over, and gives back the room that it took.
+    private func attempt(
+        _ receiver: SnapshotReceiver, _ step: () async throws(ShardError) -> Void
+    ) async throws(ShardError) {
+        do throws(ShardError) {
+            try await step()
+        } catch {
+            await receiver.abandon()
+            state.withLock { if $0.receiver === receiver { $0.receiver = nil } }
+            await noteLackOfRoom(error)
+            throw error
+        }
+    }
+
+    private func noteLackOfRoom(_ failure: ShardError) async {
+        await environment.cache.noteLackOfRoom(failure, on: node, for: id, copiedTo: node)
     }
 
     // MARK: - Who may change the replica

@@ -19,18 +19,17 @@ struct SnapshotSender {
 
     /// - Returns: what the backup is after the swap.
     func run() async throws(ShardError) -> BackupState {
-        let transfer = UInt64.random(in: 1 ... .max)
         let environment = shell.environment
-        let folder = environment.transfers.transfer(transfer)
-        do throws(FileError) {
-            try Files.createFolder(folder)
-        } catch {
-            throw ShardError(error)
+        // The operation is about to fail.
+        if let reason = environment.cache.lackOfRoom(for: shell.id, copiedTo: node) {
+            throw .outOfSpace(reason: reason)
         }
+        let transfer = UInt64.random(in: 1 ... .max)
+        let folder = environment.transfers.transfer(transfer)
         defer { try? Files.remove(folder) }
         // Nothing that the copy lacks may leave the log before the state machine knows the copy's position.
         shell.setCopyFloor(shell.shard.position.sequence, for: node)
-        let (position, files) = try await shell.shard.copySnapshot(to: folder)
+        let (position, files) = try await makeCopy(in: folder)
         shell.feed(.snapshotTaken(node, position))
         shell.setCopyFloor(nil, for: node)
 
@@ -51,6 +50,22 @@ struct SnapshotSender {
         await write(progress)
         return try await backup.finishSnapshot(
             transfer: transfer, checksums: checksums, context: shell.context(timeout: Self.finishTimeout))
+    }
+
+    private func makeCopy(in folder: String) async throws(ShardError) -> (LogPosition, [SnapshotFile]) {
+        do throws(ShardError) {
+            do throws(FileError) {
+                try Files.createFolder(folder)
+            } catch {
+                throw ShardError(error)
+            }
+            return try await shell.shard.copySnapshot(to: folder)
+        } catch {
+            // The backup tells of its own lack of room.
+            let environment = shell.environment
+            await environment.cache.noteLackOfRoom(error, on: environment.node, for: shell.id, copiedTo: node)
+            throw error
+        }
     }
 
     private func send(

@@ -1,20 +1,22 @@
 import CXXHash
-import DataModel
+package import DataModel
 import Glibc
 import Shard
 
 /// Takes the files of a snapshot into `<folder>.incoming`, checks them, and leaves them ready to be installed.
 ///
 /// An actor, since a transfer is one message after another and none may overtake.
-actor SnapshotReceiver {
+package actor SnapshotReceiver {
     let offer: SnapshotOffer
     private let install: SnapshotInstall
     private var files: [String: (descriptor: Int32, path: String, received: UInt64)] = [:]
+    /// Once set, the folder is that of another transfer, and this one touches it no more.
+    private var isAbandoned = false
 
     /// The files that a snapshot may have; anything else in an offer could name a path outside the folder.
     private static let names: Set<String> = ["points", "index"]
 
-    init(_ offer: SnapshotOffer, into install: SnapshotInstall) {
+    package init(_ offer: SnapshotOffer, into install: SnapshotInstall) {
         self.offer = offer
         self.install = install
     }
@@ -24,7 +26,10 @@ actor SnapshotReceiver {
     }
 
     /// Makes the empty files.
-    func begin() throws(ShardError) {
+    ///
+    /// - Throws: `invalid` when it was abandoned before; `outOfSpace` or `storage`.
+    package func begin() throws(ShardError) {
+        guard !isAbandoned else { throw .invalid(reason: "another snapshot transfer has begun") }
         guard Set(offer.files.map(\.name)).isSubset(of: Self.names) else {
             throw .invalid(reason: "a snapshot of unknown files")
         }
@@ -80,8 +85,10 @@ actor SnapshotReceiver {
         files = [:]
     }
 
-    /// Drops what came so far.
-    func abandon() {
+    /// Drops what came so far; once only, as the next transfer uses the same folder.
+    package func abandon() {
+        if isAbandoned { return }
+        isAbandoned = true
         for file in files.values { close(file.descriptor) }
         files = [:]
         try? Files.remove(install.incomingFolder)

@@ -194,6 +194,51 @@ import Testing
         #expect(world.shard(id, 0)?.replica(on: target) == nil)
     }
 
+    /// Such an operation said for ever that it was copying, held the node's only turn, and began the copy again each
+    /// half second, which took what was left of the disk from the node's other replicas.
+    @Test(arguments: [false, true]) func aCopyWithoutRoomFailsItsOperationAndLeavesNothingBehind(isMove: Bool) throws {
+        var (world, id) = try world(nodes: 4, shards: 1)
+        let before = try #require(world.shard(id, 0))
+        let target = try #require((1...4).map { NodeID($0) }.first { before.replica(on: $0) == nil })
+        let kind: OperationRecord.Kind =
+            isMove
+            ? .move(collection: id, shard: ShardNumber(0), from: before.primary, to: target)
+            : .replicate(collection: id, shard: ShardNumber(0), to: target)
+        world.begin("o", kind)
+        world.settle()
+        world.put(ControlKey.progress("o"), OperationProgress(bytesDone: 1, bytesTotal: 2))
+        world.settle()
+        #expect(world.operation("o")?.state == .running)
+        let reason = "node \(target) has no room for a copy: out of space"
+        world.put(ControlKey.progress("o"), OperationProgress(bytesDone: 1, bytesTotal: 2, lackOfRoom: reason))
+        world.settle()
+        #expect(world.operation("o")?.state == .failed)
+        #expect(world.operation("o")?.detail == reason)
+        #expect(world.shard(id, 0)?.replicas == before.replicas)
+        // The turn is free, and another try is one of its own.
+        world.begin("again", kind)
+        world.settle()
+        #expect(world.operation("again")?.state == .running)
+        finishCopy(&world, self.id(id, 0), target)
+        world.settle()
+        if world.shard(id, 0)?.handover != nil { try reactToHandover(&world, self.id(id, 0)) }
+        world.settle()
+        #expect(world.operation("again")?.state == .done)
+        #expect(world.shard(id, 0)?.isInSync(target) == true)
+    }
+
+    @Test func aCopyThatIsCompleteNeedsNoRoomAnyMore() throws {
+        var (world, id) = try world(nodes: 4, shards: 1)
+        let before = try #require(world.shard(id, 0))
+        let target = try #require((1...4).map { NodeID($0) }.first { before.replica(on: $0) == nil })
+        world.begin("r", .replicate(collection: id, shard: ShardNumber(0), to: target))
+        world.settle()
+        finishCopy(&world, self.id(id, 0), target)
+        world.put(ControlKey.progress("r"), OperationProgress(bytesDone: 1, bytesTotal: 2, lackOfRoom: "no room"))
+        world.settle()
+        #expect(world.operation("r")?.state == .done)
+    }
+
     @Test(arguments: [false, true]) func aCancelledMoveIsUndone(afterHandover: Bool) throws {
         var (world, id) = try world(nodes: 4, shards: 1)
         let before = try #require(world.shard(id, 0))

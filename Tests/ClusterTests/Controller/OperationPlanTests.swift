@@ -178,6 +178,27 @@ import Testing
         #expect(world.shard(id, 0)?.primary == others[1])
     }
 
+    /// The drain's steps never ended, and so the drain did not.
+    @Test func aDrainToANodeWithoutRoomFailsWithTheReason() throws {
+        var (world, _) = try world(nodes: 2, shards: 1, replicas: 1)
+        let shard = try #require(world.state.allShards.first?.value)
+        let target = NodeID(3)
+        let other = try #require((1...2).map { NodeID($0) }.first { $0 != shard.primary })
+        world.join(target)
+        world.put(ControlKey.draining(other), DrainingRecord(operation: "other"))
+        world.begin("d", .drain(node: shard.primary))
+        for _ in 0..<20 {
+            world.settle(options: options)
+            for step in world.state.steps(of: "d").map(\.value) where step.state == .running {
+                let progress = OperationProgress(bytesDone: 1, bytesTotal: 2, lackOfRoom: "node 3 has no room")
+                world.put(ControlKey.progress(step.id), progress)
+            }
+        }
+        #expect(world.operation("d")?.state == .failed)
+        #expect(world.operation("d")?.detail == "a step failed 3 times: node 3 has no room")
+        #expect(world.shard(shard.id.collection, 0)?.replicas == shard.replicas)
+    }
+
     // MARK: - Removing
 
     @Test func aRemovedNodeIsForgotten() throws {

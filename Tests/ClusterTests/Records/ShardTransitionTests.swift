@@ -56,6 +56,11 @@ import Testing
             {"collection":"c","from":1,"shard":1,"to":2}},"reason":"r","state":"planned"}
             """#
         #expect(OperationRecord(encoded: Array(old.utf8)) == operation)
+        let progress = OperationProgress(bytesDone: 1, bytesTotal: 2, lackOfRoom: "none")
+        #expect(OperationProgress(encoded: progress.encoded)?.lackOfRoom == "none")
+        // As versions wrote it that did not speak of room.
+        let copying = OperationProgress(encoded: Array(#"{"bytesDone":1,"bytesTotal":2}"#.utf8))
+        #expect(copying?.bytesTotal == 2 && copying?.lackOfRoom == nil)
         #expect(ShardRecord(encoded: Array("{".utf8)) == nil)
         #expect(ShardRecord(encoded: []) == nil)
     }

@@ -447,6 +447,44 @@ import Testing
         #expect(primary.handle(.tick, now: .seconds(2)) == [.sendSnapshot(two)])
     }
 
+    /// A backup whose disk was full was sent the whole shard twice a second.
+    @Test func snapshotsThatARefusingBackupGetsAreSentLessAndLessOften() {
+        let record = Self.record([.inSync, .catchingUp], epoch: 2)
+        var primary = PrimaryState(
+            node: NodeID(1), record: record, position: position(10, 2), writeConsistencyFactor: 1,
+            liveNodes: Set(Self.nodes))
+        var sent: [Duration] = []
+        var now = Duration.zero
+        // It can be opened each time, and has another history.
+        func follow(_ actions: [PrimaryAction], failure: BackupFailure) {
+            for action in actions {
+                if action == .open(two) {
+                    let next = primary.handle(.backupOpened(two, state(4, 1), epochHere: nil), now: now)
+                    follow(next, failure: failure)
+                } else if action == .sendSnapshot(two) {
+                    sent.append(now)
+                    _ = primary.handle(.backupFailed(two, failure), now: now)
+                }
+            }
+        }
+        follow(primary.start(now: now), failure: .refused(reason: "out of space"))
+        while now < .seconds(180) {
+            now += .milliseconds(500)
+            follow(primary.handle(.tick, now: now), failure: .refused(reason: "out of space"))
+        }
+        let waits = zip(sent.dropFirst(), sent).map { $0 - $1 }
+        #expect(waits.prefix(7) == [.milliseconds(500)] + [1, 2, 4, 8, 16, 30].map { .seconds($0) })
+        #expect(waits.dropFirst(7).allSatisfy { $0 == .seconds(30) })
+        // A new process may have more room, and a connection that broke says nothing of it.
+        let restarted = primary.follow(record, liveNodes: Set(Self.nodes), restarted: [two], now: now)
+        sent = []
+        follow(restarted, failure: .unreachable(reason: ""))
+        #expect(sent == [now])
+        now += .milliseconds(500)
+        follow(primary.handle(.tick, now: now), failure: .unreachable(reason: ""))
+        #expect(sent.count == 2)
+    }
+
     @Test func aBackupThatDivergesWhileABatchIsUnderWayWaitsForItsEnd() {
         var primary = started(at: 5)
         #expect(write(&primary, 6).contains(.send(two, after: position(5))))

@@ -51,10 +51,7 @@ extension Controller {
         guard let copy = shard.value.replica(on: target) else {
             return fail(operation, "node \(target) lost its replica of the shard")
         }
-        if copy.state == .catchingUp {
-            return state.isLive(target)
-                ? note(operation, Self.copying(to: target)) : wait(for: target, operation, undoing: shard)
-        }
+        if copy.state == .catchingUp { return followCopy(operation, shard, to: target) }
         let moved = "moved to node \(target)"
         guard shard.value.replica(on: source) != nil else { return finish(operation, as: .done, moved) }
         giveReplicaUp(operation, shard, on: source, to: target, becomes: .done, detail: moved)

@@ -28,6 +28,17 @@ extension Controller {
             operation, becomes: .failed, detail: reason)
     }
 
+    /// Lets the operation wait for the copy on a node; it fails, and the node loses the replica again, when there is no
+    /// room for it: further tries would only take from others what is left of the disk, and keep the node's turn.
+    mutating func followCopy(_ operation: Stored<OperationRecord>, _ shard: Stored<ShardRecord>, to node: NodeID) {
+        if let reason = state.progress[operation.value.id]?.lackOfRoom {
+            return replace(
+                shard, with: shard.value.removing(node), summary: "operation \(operation.value.id) failed: \(reason)",
+                operation, becomes: .failed, detail: reason)
+        }
+        state.isLive(node) ? note(operation, Self.copying(to: node)) : wait(for: node, operation, undoing: shard)
+    }
+
     /// Asks the primary to pass its role on.
     mutating func handOver(_ operation: Stored<OperationRecord>, _ shard: Stored<ShardRecord>, to node: NodeID) {
         let detail = "node \(shard.value.primary) hands the primary's role over to node \(node)"

@@ -17,8 +17,7 @@ extension Controller {
             }
             switch copy.state {
             case .inSync: finish(operation, as: .done, "node \(target) has a replica")
-            case .catchingUp where state.isLive(target): note(operation, Self.copying(to: target))
-            case .catchingUp: wait(for: target, operation, undoing: shard)
+            case .catchingUp: followCopy(operation, shard, to: target)
             }
         case .cancelling:
             undoReplica(operation, id, on: target, preferring: nil)
