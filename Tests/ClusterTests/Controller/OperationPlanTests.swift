@@ -62,6 +62,47 @@ import Testing
         #expect(world.operation("d")?.state == .cancelled)
     }
 
+    @Test func aDropThatWaitsTooLongForOtherReplicasFails() throws {
+        var (world, id) = try world(nodes: 2, shards: 1)
+        let shard = try #require(world.shard(id, 0))
+        let backup = try #require(shard.inSync.first { $0 != shard.primary })
+        world.fall(backup)
+        world.begin("d", .dropReplica(collection: id, shard: ShardNumber(0), from: shard.primary))
+        world.settle(now: 1_000, options: options)
+        #expect(world.operation("d")?.blockedSince == 1_000)
+        world.settle(now: 1_600, options: options)
+        #expect(world.operation("d")?.state == .running)
+        world.settle(now: 1_601, options: options)
+        #expect(world.operation("d")?.state == .failed)
+        #expect(world.shard(id, 0)?.replica(on: shard.primary) != nil)
+    }
+
+    /// The drop of one replica waited for another one's node, which had died for good; its removal waited for the drop.
+    @Test func aFactorGoesDownAlthoughTheNodeDiesWhoseReplicaWasToStay() throws {
+        var (world, id) = try world(nodes: 3, shards: 1, replicas: 3)
+        let shard = try #require(world.shard(id, 0))
+        let backups = shard.inSync.filter { $0 != shard.primary }
+        var collection = try #require(world.state.collection("a")?.value)
+        collection.config.writeConsistencyFactor = 2
+        world.put(ControlKey.collection("a"), collection)
+        let step = PlannedStep(
+            kind: .dropReplica(collection: id, shard: ShardNumber(0), from: backups[0]), reason: "r", bytes: 0)
+        world.begin("f", .setReplicationFactor(collection: id, factor: 2, former: 3), plan: [step])
+        world.settle(options: options, rounds: 2)
+        world.fall(backups[1])
+        world.runToEnd(options: options)
+        #expect(world.operation("f.1")?.state == .running)
+        #expect(world.operation("f.1")?.blockedSince == 1_000)
+        world.begin("x", .remove(node: backups[1]))
+        world.runToEnd(now: 1_500, options: options)
+        #expect(world.operation("x")?.state == .running)
+        world.runToEnd(now: 1_601, options: options)
+        #expect(world.operation("f.1")?.state == .failed)
+        #expect(world.operation("f")?.state == .done && world.operation("x")?.state == .done)
+        #expect(world.shard(id, 0)?.replica(on: backups[1]) == nil)
+        expectWhole(world, replicas: 2)
+    }
+
     @Test(arguments: [false, true]) func aCancelledReplicationLeavesNothingBehind(isInSync: Bool) throws {
         var (world, id) = try world(nodes: 3, shards: 1)
         let before = try #require(world.shard(id, 0))

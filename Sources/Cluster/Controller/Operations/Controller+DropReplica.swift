@@ -2,6 +2,9 @@ import DataModel
 
 /// A replica is taken away, after its node has passed the primary's role on. The last one that is in sync and alive
 /// stays.
+///
+/// A drop waits for other nodes to come back only for a while: what planned it may find a better replica to drop, once it
+/// has failed.
 extension Controller {
     mutating func advanceDropReplica(
         _ operation: Stored<OperationRecord>, from node: NodeID, _ slots: inout TransferSlots
@@ -23,10 +26,12 @@ extension Controller {
             guard shard.value.replica(on: node) != nil else { return finish(operation, as: .done, dropped) }
             let heirs = shard.value.inSync.filter { $0 != node && state.isLive($0) }
             let collection: Stored<CollectionRecord>? = state.collection(id.collection)
-            let needed = collection?.value.config.writeConsistencyFactor ?? 1
-            if heirs.count < needed, shard.value.isInSync(node) {
-                let others = "\(heirs.count) other in-sync replicas are alive"
-                return note(operation, "waits: \(others), and writes need \(needed)")
+            // Without a replica that is not in sync writes lose nothing.
+            let needed = shard.value.isInSync(node) ? collection?.value.config.writeConsistencyFactor ?? 1 : 1
+            if heirs.count < needed {
+                let obstacle = "\(heirs.count) other in-sync replicas are alive, and writes need \(needed)"
+                guard isOutOfPatience(operation) else { return noteBlocked(operation, "waits: \(obstacle)") }
+                return fail(operation, "for \(Int(options.deadNodePatienceSeconds)) seconds \(obstacle)")
             }
             giveReplicaUp(
                 operation, shard, on: node, to: heirs.first { !state.isDraining($0) } ?? heirs.first, becomes: .done,

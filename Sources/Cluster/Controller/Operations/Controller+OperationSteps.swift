@@ -17,15 +17,24 @@ extension Controller {
     mutating func wait(
         for node: NodeID, _ operation: Stored<OperationRecord>, undoing shard: Stored<ShardRecord>? = nil
     ) {
-        let detail = "waits for node \(node), which is not alive"
-        guard let since = operation.value.blockedSince, now - since > options.deadNodePatienceSeconds else {
-            return note(operation, detail, blockedSince: operation.value.blockedSince ?? now)
+        guard isOutOfPatience(operation) else {
+            return noteBlocked(operation, "waits for node \(node), which is not alive")
         }
         let reason = "node \(node) was not alive for \(Int(options.deadNodePatienceSeconds)) seconds"
         guard let shard else { return fail(operation, reason) }
         replace(
             shard, with: shard.value.removing(node), summary: "operation \(operation.value.id) failed: \(reason)",
             operation, becomes: .failed, detail: reason)
+    }
+
+    /// Whether the operation has waited for nodes that are not alive for as long as it may.
+    func isOutOfPatience(_ operation: Stored<OperationRecord>) -> Bool {
+        operation.value.blockedSince.map { now - $0 > options.deadNodePatienceSeconds } ?? false
+    }
+
+    /// Writes down which nodes that are not alive the operation waits for, and since when it waits for any.
+    mutating func noteBlocked(_ operation: Stored<OperationRecord>, _ detail: String) {
+        note(operation, detail, blockedSince: operation.value.blockedSince ?? now)
     }
 
     /// Lets the operation wait for the copy on a node; it fails, and the node loses the replica again, when there is no
