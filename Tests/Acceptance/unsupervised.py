@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 
 from cluster import BINARY, Cluster, eventually
 
@@ -54,6 +55,15 @@ class Nodes(Cluster):
         for node in nodes:
             self.processes.pop(node).wait()
         return time.monotonic()
+
+    @contextmanager
+    def stopped(self, node):
+        """Stops its process for as long as the block takes; it keeps its lease until that ends."""
+        os.kill(self.pid(node), signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid(node), signal.SIGCONT)
 
     def end(self, *nodes):
         """In good order."""

@@ -11,14 +11,19 @@
  * also ends its role. The simulator (Tests/SimulationTests) knows all the rest: clocks, snapshots that come late, logs that
  * are trimmed, disks.
  *
- * Bounds: EPOCHS records, FALLS losses of leases, WRITES writes. Bugs are planted with -D and one of ACK_EARLY,
- * NO_EPOCH_CHECK, SERVE_STALE, NO_PREVIOUS_CHECK, ELECT_ANY, FORGET_PROMOTION, and NO_FENCE with SLOW_DISK.
+ * Bounds: EPOCHS records, of which writes of the first three travel; FALLS losses of leases; REMOVALS of replicas that
+ * are made anew; WRITES writes. Bugs are planted with -D and one of ACK_EARLY, NO_EPOCH_CHECK, SERVE_STALE,
+ * NO_PREVIOUS_CHECK, ELECT_ANY, FORGET_PROMOTION; NO_FENCE with SLOW_DISK; TRUST_REMOVED and EMPTY_WITHIN_EPOCH with
+ * REMOVALS.
  */
 #ifndef EPOCHS
 #define EPOCHS 3
 #endif
 #ifndef FALLS
 #define FALLS 1
+#endif
+#ifndef REMOVALS
+#define REMOVALS 0
 #endif
 #ifndef WRITES
 #define WRITES 2
@@ -42,6 +47,11 @@
 #define FENCED(who, when) true
 #else
 #define FENCED(who, when) (changing[who] == 0 || changing[who] >= (when))
+#endif
+#ifdef TRUST_REMOVED
+#define TRUSTED true
+#else
+#define TRUSTED false
 #endif
 /* Whether writes wait for an in-sync replica. */
 #ifdef ACK_EARLY
@@ -88,6 +98,7 @@ byte wanted[N];
 
 byte writes = 0;
 byte falls = 0;
+byte removals = 0;
 /* The epoch of each acknowledged write, or 0. */
 byte acknowledged[WRITES];
 
@@ -108,13 +119,30 @@ inline copy(target, source) {
     od
 }
 
+/* What backups told is remembered, but of those that are not in sync: they may have been removed and made anew. */
+inline remember(who) {
+    n = 0;
+    do
+    :: n < N ->
+        if
+        :: (has(role[who].asked, n) && (TRUSTED || has(record[epoch].insync, n))) ->
+            said[epoch].acked[n] = said[known[who]].acked[n]
+        :: else ->
+            role[who].asked = role[who].asked & (7 - bit_of(n)); role[who].joined[n] = 0
+        fi;
+        n++
+    :: else -> n = 0; break
+    od
+}
+
 inline learn(who) {
-    known[who] = epoch;
     if
     :: (role[who].is && record[epoch].primary != who) -> resign(who)
-    :: (role[who].is && record[epoch].primary == who) -> role[who].maybe = 0; copy(said[epoch].log, log[who])
+    :: (role[who].is && record[epoch].primary == who) ->
+        role[who].maybe = 0; copy(said[epoch].log, log[who]); remember(who)
     :: else
-    fi
+    fi;
+    known[who] = epoch
 }
 
 /* Every in-sync replica holds every acknowledged write. */
@@ -323,6 +351,22 @@ proctype node(byte x) {
         :: true
         fi }
     :: atomic { !has(live, x) -> live = live | bit_of(x) }
+
+    /* A replica that is not in sync is removed, or given up, and made anew: empty. */
+    :: atomic { (!has(record[epoch].insync, x) && removals < REMOVALS && epoch < EPOCHS) ->
+        d_step {
+            resign(x); changing[x] = 0; known[x] = 0; log[x].length = 0;
+            i = 0;
+            do
+            :: i < WRITES -> log[x].at[i] = 0; i++
+            :: else -> i = 0; break
+            od;
+            removals++;
+#ifndef EMPTY_WITHIN_EPOCH
+            next_record(record[epoch - 1].primary, record[epoch - 1].insync);
+#endif
+            skip
+        } }
 
     /* A copy of the primary's log, for one that is not in sync. */
     :: atomic { (role[x].is && known[x] == epoch && record[epoch].insync != 7) -> pick();

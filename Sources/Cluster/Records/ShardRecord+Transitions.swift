@@ -51,6 +51,17 @@ extension ShardRecord {
     }
 }
 
+/// The change that a replica makes itself.
+extension ShardRecord {
+    /// The same in a new epoch: what a replica told in the old one counts no more, and what it wrote in it is told apart
+    /// from what comes.
+    package var renewed: ShardRecord {
+        var record = self
+        record.epoch = epoch.next
+        return record
+    }
+}
+
 /// The changes that the controller makes.
 extension ShardRecord {
     /// Makes an in-sync replica the primary, and takes the in-sync replicas on `dead` nodes out of the set.

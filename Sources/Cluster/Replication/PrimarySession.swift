@@ -19,11 +19,16 @@ package struct PrimarySession: Sendable {
     package struct Outcome: Sendable {
         /// In order. `acknowledge` and `rejectPending` are dealt with already, in `settled`.
         package var actions: [PrimaryAction] = []
+        /// What a compare-and-swap among the actions rests on besides the record's revision: that our process, and those of
+        /// the replicas that it takes into the in-sync set, still are those that we heard. A swap may arrive late, and a
+        /// process that was started anew meanwhile may have another disk.
+        package var swapGuards: [ControlGuard] = []
         package var settled: [Settled] = []
         package var retention = Retention.unchanged
 
         static func += (sum: inout Outcome, next: Outcome) {
             sum.actions += next.actions
+            sum.swapGuards += next.swapGuards
             sum.settled += next.settled
             if case .changed = next.retention { sum.retention = next.retention }
         }
@@ -31,8 +36,8 @@ package struct PrimarySession: Sendable {
 
     private var machine: PrimaryState
     private var isEnded = false
-    /// The processes that hold their nodes' leases, each start with a number of its own.
-    private var incarnations: [NodeID: UInt64]
+    /// The processes that hold their nodes' leases, by the revisions at which they took them.
+    private var live: [NodeID: Revision]
     private var pending = PendingWrites()
     /// The log is kept from here on while a snapshot for the node is being copied.
     private var copyFloors: [NodeID: SequenceNumber] = [:]
@@ -49,7 +54,7 @@ package struct PrimarySession: Sendable {
         machine = PrimaryState(
             node: node, record: record, position: position, writeConsistencyFactor: writeConsistencyFactor,
             liveNodes: cluster.liveNodes, options: options, answersAreChecked: answersAreChecked)
-        incarnations = cluster.incarnations
+        live = cluster.live.mapValues(\.revision)
     }
 
     package var isOver: Bool { isEnded || machine.isOver }
@@ -78,9 +83,9 @@ package struct PrimarySession: Sendable {
     /// Takes in a newer state of the cluster.
     package mutating func follow(_ cluster: ClusterState, now: Duration) -> Outcome {
         if isEnded { return Outcome() }
-        let present = cluster.incarnations
-        let restarted = incarnations.filter { node, former in present[node].map { $0 != former } ?? false }
-        incarnations = present
+        let present = cluster.live.mapValues(\.revision)
+        let restarted = live.filter { node, former in present[node].map { $0 != former } ?? false }
+        live = present
         var actions = machine.follow(
             cluster.shard(record.value.id), liveNodes: cluster.liveNodes, restarted: Set(restarted.keys), now: now)
         actions += noteKnowledge(cluster, now: now)
@@ -184,11 +189,17 @@ package struct PrimarySession: Sendable {
                 outcome.settled += pending.removeAll().map { Settled(key: $0, error: error) }
             case .stepDown:
                 outcome.settled += pending.removeAll().map { Settled(key: $0, error: .notPrimary) }
-            case .open, .send, .sendSnapshot, .compareAndSwap, .refreshRecord: break
+            case .compareAndSwap(_, let record): outcome.swapGuards = swapGuards(of: record)
+            case .open, .send, .sendSnapshot, .refreshRecord: break
             }
         }
         outcome.retention = updateRetention()
         return outcome
+    }
+
+    private func swapGuards(of record: ShardRecord) -> [ControlGuard] {
+        let promoted = record.inSync.filter { !machine.record.value.isInSync($0) }
+        return ([machine.node] + promoted).map { ControlGuard(key: ControlKey.live($0), expected: live[$0]) }
     }
 
     private mutating func updateRetention() -> Retention {

@@ -91,9 +91,6 @@ package struct ClusterState: Sendable {
 
     package func accepts(_ node: NodeID) -> Bool { isLive(node) && nodes[node] != nil && !isDraining(node) }
 
-    /// The processes of the live nodes: each start has a number of its own.
-    package var incarnations: [NodeID: UInt64] { live.mapValues(\.value.incarnation) }
-
     /// Whether no node answers by records that are older than `revision`: each has said that it knows them, or has lost
     /// the lease under which it might not have known them. A node reads the state anew after it took a lease and before
     /// it answers, so one that took its lease later knows them too.

@@ -73,6 +73,8 @@ extension LocalReplica {
             if stored.value.isInSync(node) {
                 try await leaveInSyncSet(stored)
             } else {
+                // The primary may be about to take it in for what it had.
+                guard try await renewEpoch(stored) else { return }
                 try await waitUntilReleased()
                 try await Blocking.run { [environment, id] () throws(ShardError) in
                     do throws(FileError) {
@@ -93,12 +95,21 @@ extension LocalReplica {
     private func leaveInSyncSet(_ stored: Stored<ShardRecord>) async throws(ShardError) {
         let live = environment.cache.current.liveNodes
         guard let changed = ReplicaHosting.leavingInSyncSet(stored.value, on: node, live: live) else { return }
+        if try await replace(stored, by: changed) {
+            logger.warning("Left the in-sync set, because the data is damaged or gone")
+        }
+    }
+
+    /// False when the record is another one by now.
+    func renewEpoch(_ stored: Stored<ShardRecord>) async throws(ShardError) -> Bool {
+        try await replace(stored, by: stored.value.renewed)
+    }
+
+    private func replace(_ stored: Stored<ShardRecord>, by record: ShardRecord) async throws(ShardError) -> Bool {
         do {
             let outcome = try await environment.cache.store.compareAndSwap(
-                ControlKey.shard(id), expected: stored.revision, value: changed.encoded)
-            if case .committed = outcome {
-                logger.warning("Left the in-sync set, because the data is damaged or gone")
-            }
+                ControlKey.shard(id), expected: stored.revision, value: record.encoded)
+            if case .committed = outcome { return true } else { return false }
         } catch {
             throw .notServing(reason: error.description)
         }

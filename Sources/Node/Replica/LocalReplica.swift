@@ -38,6 +38,7 @@ struct ReplicaEnvironment: Sendable {
 /// One replica on this node: opens the shard, follows its record, and answers coordinators and primaries.
 ///
 /// `LocalReplica+Serving` is the face towards coordinators, `LocalReplica+Backup` towards the primary,
+/// `LocalReplica+Primary` how it becomes the primary itself,
 /// `LocalReplica+Healing` what happens when the data is damaged or gone.
 final class LocalReplica: Sendable {
     enum Phase {
@@ -59,6 +60,9 @@ final class LocalReplica: Sendable {
         var fence = ReplicaFence()
         /// Whether the primary's role is waiting for the writes of a former primary to end.
         var isRoleDelayed = false
+        /// That of the record as this process first read it.
+        var firstEpoch: Epoch?
+        var isRenewingEpoch = false
         var receiver: SnapshotReceiver?
         /// Copies that other nodes read.
         var copies: [UInt64: OutgoingCopy] = [:]
@@ -176,6 +180,7 @@ final class LocalReplica: Sendable {
         guard let record = current.shard(id)?.value, record.replica(on: node) != nil else { throw .notHosted(id) }
         let mayBeNew = ReplicaHosting.mayBeginEmpty(record, on: node, in: current)
         let isInSync = record.isInSync(node)
+        state.withLock { $0.firstEpoch = $0.firstEpoch ?? record.epoch }
         let (folder, schema, options) = (folder, ShardSchema(collection.config), environment.options)
         let (runtime, logger, collections) = (environment.runtime, logger, environment.folder.collections)
         return try await Blocking.run { () throws(ShardError) in
@@ -273,44 +278,12 @@ final class LocalReplica: Sendable {
         if record.value.filling != nil { beginFilling(record, in: current) }
     }
 
-    private func becomePrimary(_ record: Stored<ShardRecord>, in current: ClusterState) {
-        let shell: PrimaryShell? = state.withLock { state in
-            guard case .open(let shard) = state.phase, state.shell == nil else { return nil }
-            // What it begins with must be all that former primaries have written here.
-            let passage = state.fence.raise(to: record.value.epoch)
-            state.isRoleDelayed = passage != .open
-            guard passage == .open else { return nil }
-            let shell = PrimaryShell(
-                record: record, shard: shard, fence: fence,
-                writeConsistencyFactor: collection.config.writeConsistencyFactor, cluster: current,
-                environment: environment.primary)
-            state.shell = shell
-            return shell
-        }
-        guard let shell else { return }
-        logger.info("Primary in epoch \(record.value.epoch) at sequence \(shell.shard.position.sequence)")
-        shell.begin()
-        shell.follow(current)
-    }
-
-    var isPrimary: Bool { state.withLock { $0.shell.map { !$0.isOver } ?? false } }
-
     /// Whether the replica has to follow the same state again: to be healed, or to have another try as primary.
     var isUnsettled: Bool {
         state.withLock { state in
             if case .damaged = state.phase { return true }
             return state.hasDamagedFiles || state.shell.map { $0.isOver || $0.awaitsKnowledge } ?? false
         }
-    }
-
-    /// Brackets each change that the primary's shell makes.
-    private var fence: PrimaryShell.Fence {
-        PrimaryShell.Fence(
-            begin: { [weak self] epoch in
-                guard let self else { return .notPrimary }
-                return self.state.withLock { $0.fence.begin(in: epoch) }
-            },
-            end: { [weak self] epoch in self?.state.withLock { $0.fence.end(in: epoch) } })
     }
 
     /// To be called about every 50 ms.

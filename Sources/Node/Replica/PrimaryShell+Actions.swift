@@ -8,12 +8,13 @@ extension PrimaryShell {
     private static let openTimeout: Duration = .seconds(2)
 
     /// Detached from the request that caused it: what goes on between replicas outlives it, and is not of its books.
-    func perform(_ action: PrimaryAction) {
+    func perform(_ action: PrimaryAction, swapGuards: [ControlGuard]) {
         switch action {
         case .open(let node): Task.detached { await self.open(node) }
         case .send(let node, let position): Task.detached { await self.send(to: node, after: position) }
         case .sendSnapshot(let node): Task.detached { await self.sendSnapshot(to: node) }
-        case .compareAndSwap(let expected, let record): Task.detached { await self.swap(expected, record) }
+        case .compareAndSwap(let expected, let record):
+            Task.detached { await self.swap(expected, record, guards: swapGuards) }
         case .refreshRecord: Task.detached { await self.refreshRecord() }
         case .acknowledge, .rejectPending: break
         case .stepDown(let reason):
@@ -102,16 +103,12 @@ extension PrimaryShell {
         }
     }
 
-    private func swap(_ expected: Revision, _ record: ShardRecord) async {
+    private func swap(_ expected: Revision, _ record: ShardRecord, guards: [ControlGuard]) async {
         do throws(ControlStoreError) {
-            let (key, current) = (ControlKey.shard(id), environment.cache.current)
-            guard current.isLive(environment.node) else { return feed(.swapFailed(reason: "this node holds no lease")) }
+            let key = ControlKey.shard(id)
             let outcome = try await environment.cache.store.transaction(
-                // Not when it arrives after this node was given up: it would take out those that are to take over.
-                guards: [
-                    ControlGuard(key: key, expected: expected),
-                    current.livenessGuard(environment.node),
-                ], mutations: [.put(key: key, value: record.encoded)])
+                guards: [ControlGuard(key: key, expected: expected)] + guards,
+                mutations: [.put(key: key, value: record.encoded)])
             switch outcome {
             case .committed(let revision):
                 environment.logger.info(

@@ -202,7 +202,7 @@ final class PrimaryShell: Sendable {
         for (write, waiter) in settled {
             waiter?.resume(returning: write.error.map { .failure($0) } ?? .success(()))
         }
-        for action in outcome.actions { perform(action) }
+        for action in outcome.actions { perform(action, swapGuards: outcome.swapGuards) }
     }
 
     /// Under the lock, so that the shard is told of changes in their order.

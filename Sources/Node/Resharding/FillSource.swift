@@ -71,6 +71,12 @@ struct FillSource: Sendable {
         return page
     }
 
+    /// Says that the reader is still there, though it has not come further.
+    func keepLog() async {
+        var reader = self
+        _ = try? await reader.news()
+    }
+
     /// Says that a page was applied.
     mutating func advance(past page: LogPage) {
         note(page.requests)

@@ -18,9 +18,9 @@ extension LocalReplica {
         case .requests(let after, let through):
             return .requests(try await shell.shard.requestPage(after: after, through: through))
         case .log(let reader, let ranges, let position):
-            let page = try shell.shard.logPage(of: ranges, after: position, acknowledged: shell.acknowledged)
-            shell.keepLog(after: page.position.sequence, for: reader)
-            return .log(page)
+            // The reader has what comes before; the page may not arrive.
+            shell.keepLog(after: position.sequence, for: reader)
+            return .log(try shell.shard.logPage(of: ranges, after: position, acknowledged: shell.acknowledged))
         case .hold(let milliseconds):
             let (position, revision) = try await shell.hold(for: .milliseconds(Int(milliseconds)))
             return .held(position, revision: revision.rawValue)

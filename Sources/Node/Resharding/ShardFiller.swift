@@ -21,6 +21,7 @@ final class ShardFiller: Sendable {
     private static let followInterval: Duration = .milliseconds(100)
     private static let closeInterval: Duration = .milliseconds(20)
     private static let copyingFollowInterval: Duration = .seconds(1)
+    private static let keepInterval: Duration = .seconds(10)
     private static let goalPoll: Duration = .milliseconds(2)
     private static let writeTimeout: Duration = .seconds(10)
     private static let requestsPerWrite = 4_096
@@ -182,12 +183,21 @@ final class ShardFiller: Sendable {
     /// Gives the shard its log, and the replica the primary's role.
     private func takeLog(_ sources: [FillSource]) async throws(ShardError) {
         let newest = sources.map { max($0.acknowledged, $0.position.sequence).rawValue }.max() ?? 0
+        // To make a large shard durable may take longer than logs are kept for a silent reader.
+        let keeper = Task { await keepLogs(of: sources) }
+        defer { keeper.cancel() }
         try await shard.endFilling(
             at: LogPosition(sequence: SequenceNumber(newest + Self.sequenceGap), epoch: record.epoch))
         replica.endFilling()
         while replica.state.withLock({ $0.shell }) == nil {
             replica.follow(environment.cache.current)
             try await pause(Self.goalPoll)
+        }
+    }
+
+    private func keepLogs(of sources: [FillSource]) async {
+        while (try? await Task.sleep(for: Self.keepInterval)) != nil {
+            for source in sources { await source.keepLog() }
         }
     }
 

@@ -80,6 +80,30 @@ import Testing
             session.awaitAcknowledgement(of: position(5), key: 3, deadline: .seconds(1)).settled.map(\.error) == [nil])
     }
 
+    /// It may arrive late: a process that was started anew meanwhile may have another disk.
+    @Test func aSwapRestsOnTheProcessesThatItIsAbout() throws {
+        var cluster = ClusterState()
+        for node: UInt32 in 1...2 {
+            let liveness = NodeLiveness(id: NodeID(node), incarnation: 7, pid: 1, startedAt: 0)
+            let entry = ControlEntry(
+                key: ControlKey.live(NodeID(node)), value: liveness.encoded, modRevision: Revision(UInt64(10 + node)),
+                lease: nil)
+            cluster.apply([.put(entry)], upTo: entry.modRevision)
+        }
+        var session = PrimarySession(
+            node: NodeID(1), record: Self.record(inSync: false), position: position(5), writeConsistencyFactor: 1,
+            cluster: cluster, options: ReplicationOptions(), answersAreChecked: true)
+        _ = session.start(now: .zero)
+        let four = BackupState(position: position(4), unindexedRows: 0)
+        #expect(session.handle(.backupOpened(two, four, epochHere: Epoch(1)), now: .zero).swapGuards.isEmpty)
+        let outcome = acked(&session, 5)
+        let promoted = try Self.record(inSync: false).value.promoting(two, by: NodeID(1))
+        #expect(outcome.actions.contains(.compareAndSwap(expected: Revision(1), record: promoted)))
+        let guards = outcome.swapGuards.map { [$0.key: $0.expected] }
+        #expect(
+            guards == [[ControlKey.live(NodeID(1)): Revision(11)], [ControlKey.live(two): Revision(12)]])
+    }
+
     @Test func afterItsEndNothingIsAwaited() {
         var session = started()
         _ = session.end()

@@ -19,7 +19,7 @@ final class Nemesis {
         simulation.after(simulation.random.within(0...2 * profile.faultInterval)) { [self] in
             guard !isStopped else { return }
             if let node = healing, isWhole(node) { healing = nil }
-            if healing == nil && !isCalm { doHarm() }
+            if healing == nil && !isCalm && !isBeingTakenIn { doHarm() }
             run()
         }
     }
@@ -32,7 +32,7 @@ final class Nemesis {
     private func doHarm() {
         guard let node = simulation.nodes.randomElement(using: &simulation.random) else { return }
         let faults = profile.faults
-        switch simulation.random.within(0...14) {
+        switch simulation.random.within(0...15) {
         case 0, 1, 2: if faults.crashes { crash(simulation.random.chance(0.5) ? node : primary ?? node) }
         case 3: if faults.crashes && simulation.random.chance(0.2) { for node in simulation.nodes { crash(node) } }
         case 4, 5:
@@ -41,8 +41,9 @@ final class Nemesis {
         case 8: if faults.clockJumps { node.wallOffset += Double(simulation.random.within(-5_000...5_000)) }
         case 9: if faults.fullDisks { fillDisk(of: node) }
         case 10, 11: if faults.lostDisks { loseDisk(of: node) }
-        case 12: if faults.moves { planMove() }
-        case 13: if faults.moves { askForHandover() }
+        case 12: if faults.lostDisks { repair() }
+        case 13: if faults.moves { planMove() }
+        case 14: if faults.moves { askForHandover() }
         default: if faults.moves { cancelMove() }
         }
     }
@@ -85,7 +86,8 @@ final class Nemesis {
         (simulation.network.lossRate, simulation.network.straggleRate) = (0, 0)
         simulation.after(2 * profile.leaseTime) { [self] in
             isCalm = false
-            guard !isStopped, isCopied(node) else { return }
+            // Nor may a change be on its way that leaves this replica the only one.
+            guard !isStopped, isCopied(node), simulation.store.changesUnderWay == 0 else { return }
             simulation.trace("node \(node.id): loses its disk")
             healing = node.id
             crash(node)
@@ -96,12 +98,43 @@ final class Nemesis {
 
     /// Whether the replica is in sync and is not, nor becomes soon, the only one.
     private func isCopied(_ node: SimulatedNode) -> Bool {
-        guard let record = simulation.store.record?.value, record.isInSync(node.id), record.inSync.count > 1,
-            simulation.nodes.allSatisfy({ $0.isUp && !$0.isStopped }), simulation.network.cut.isEmpty
+        guard let record = simulation.store.record?.value, record.isInSync(node.id), record.inSync.count > 1, isAllUp
         else { return false }
-        // A move may be about to remove the other copy.
-        return record.inSync.allSatisfy { simulation.store.entries[ControlKey.live($0)] != nil }
+        // A move may be about to remove the other copy, and a damaged one is none.
+        return simulation.nodes.allSatisfy { $0.replica?.isDamaged != true } && record.inSync.allSatisfy { simulation.store.entries[ControlKey.live($0)] != nil }
             && simulation.store.operations.allSatisfy(\.state.isFinal)
+    }
+
+    /// An operator takes a replica that catches up for a damaged one, just when it may be about to be taken into the
+    /// in-sync set: what was in it is lost.
+    private func repair() {
+        let waitsForAChange = simulation.random.chance(0.8)
+        eventually(within: 2_000) { [self] in
+            guard let record = simulation.store.record?.value, isAllUp, healing == nil && !isCalm,
+                !waitsForAChange || simulation.store.changesUnderWay > 0,
+                let replica = record.replicas.first(where: { $0.state == .catchingUp })
+            else { return false }
+            simulation.trace("operator: repair of the replica on node \(replica.node)")
+            simulation.node(replica.node).replica?.repair()
+            return true
+        }
+    }
+
+    /// Whether a replica that an operator gave up was taken into the in-sync set all the same, and has yet to leave it.
+    private var isBeingTakenIn: Bool {
+        simulation.nodes.contains { node in
+            node.replica?.isDamaged == true && simulation.store.record?.value.isInSync(node.id) == true
+        }
+    }
+
+    private var isAllUp: Bool {
+        simulation.nodes.allSatisfy { $0.isUp && !$0.isStopped } && simulation.network.cut.isEmpty
+    }
+
+    /// Tries again and again, for so many milliseconds.
+    private func eventually(within milliseconds: Int, _ action: @escaping () -> Bool) {
+        guard milliseconds > 0, !isStopped, !action() else { return }
+        simulation.after(1_000) { [self] in eventually(within: milliseconds - 1, action) }
     }
 
     // MARK: - The network

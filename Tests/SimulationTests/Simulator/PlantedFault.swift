@@ -21,4 +21,6 @@ enum PlantedFault: String, CaseIterable {
     case acknowledgesBeforeAllKnow
     /// A promotion that may have been written counts as one that was not.
     case forgetsPromotionsOfUnknownOutcome
+    /// A replica that is filled anew sets its data aside, and what it told before still counts.
+    case emptiesAReplicaWithinAnEpoch
 }

@@ -82,7 +82,7 @@ final class SimulatedNode {
 
     /// Does something at the store. Fails as `unavailable` when a message was lost: whether it was done is unknown then.
     func ask<Answer>(
-        _ body: @escaping (SimulatedStore) -> Result<Answer, ControlStoreError>,
+        isChange: Bool = false, _ body: @escaping (SimulatedStore) -> Result<Answer, ControlStoreError>,
         done: @escaping (Result<Answer, ControlStoreError>) -> Void
     ) {
         // An answer that comes after a crash is not for the next process.
@@ -103,7 +103,9 @@ final class SimulatedNode {
         }
         process.after(500_000) { finish(.failure(.unavailable(reason: "no answer"))) }
         guard let delay = simulation.network.delay(from: id, to: Simulation.storeID) else { return }
+        if isChange { store.changesUnderWay += 1 }
         simulation.after(delay) { [self] in
+            if isChange { store.changesUnderWay -= 1 }
             let answer = body(store)
             guard let delay = simulation.network.delay(from: Simulation.storeID, to: id) else { return }
             process.after(delay) { finish(answer) }
@@ -114,7 +116,7 @@ final class SimulatedNode {
         _ guards: [ControlGuard], _ mutations: [ControlMutation],
         done: @escaping (Result<TransactionOutcome, ControlStoreError>) -> Void
     ) {
-        ask({ $0.commit(guards: guards, mutations) }, done: done)
+        ask(isChange: true, { $0.commit(guards: guards, mutations) }, done: done)
     }
 
     /// The state, no older than the call.

@@ -42,7 +42,7 @@ final class SimulatedPrimary {
         let outcome = body(&session)
         keep(outcome.retention)
         for settled in outcome.settled { waiters.removeValue(forKey: settled.key)?(settled.error) }
-        for action in outcome.actions { perform(action) }
+        for action in outcome.actions { perform(action, swapGuards: outcome.swapGuards) }
     }
 
     private func keep(_ retention: PrimarySession.Retention) {
@@ -94,13 +94,13 @@ final class SimulatedPrimary {
 
     // MARK: - Actions
 
-    private func perform(_ action: PrimaryAction) {
+    private func perform(_ action: PrimaryAction, swapGuards: [ControlGuard]) {
         simulation.trace("node \(node.id) as primary: \(action)")
         switch action {
         case .open(let backup): open(backup)
         case .send(let backup, let position): send(to: backup, after: position)
         case .sendSnapshot(let backup): sendSnapshot(to: backup)
-        case .compareAndSwap(let expected, let record): swap(expected, record)
+        case .compareAndSwap(let expected, let record): swap(expected, record, guards: swapGuards)
         case .refreshRecord: refreshRecord {}
         case .acknowledge, .rejectPending: break
         case .stepDown(let reason): simulation.trace("node \(node.id): steps down, \(reason)")
@@ -150,7 +150,7 @@ final class SimulatedPrimary {
         }
     }
 
-    private func swap(_ expected: Revision, _ record: ShardRecord) {
+    private func swap(_ expected: Revision, _ record: ShardRecord, guards: [ControlGuard]) {
         let key = ControlKey.shard(record.id)
         let isDemotion = record.inSync.count < session.record.value.inSync.count
         if isDemotion && simulation.plants(.acknowledgesBeforeTheInSyncSetIsChanged) {
@@ -158,10 +158,8 @@ final class SimulatedPrimary {
                 feed(.recordChanged(Stored(record, revision: Revision(expected.rawValue + 1))))
             }
         }
-        guard node.cache.isLive(node.id) else { return feed(.swapFailed(reason: "no lease")) }
         node.transaction(
-            [ControlGuard(key: key, expected: expected), node.cache.livenessGuard(node.id)],
-            [.put(key: key, value: record.encoded)]
+            [ControlGuard(key: key, expected: expected)] + guards, [.put(key: key, value: record.encoded)]
         ) { [self] result in
             switch result {
             case .success(.committed(let revision)):

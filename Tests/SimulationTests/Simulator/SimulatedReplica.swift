@@ -128,10 +128,7 @@ final class SimulatedReplica {
     private func heal(_ record: Stored<ShardRecord>?) {
         guard case .damaged = phase, !isHealing, let record, record.value.replica(on: node.id) != nil else { return }
         isHealing = true
-        guard record.value.isInSync(node.id) else {
-            phase = .opening
-            return open { [self] in isHealing = false }
-        }
+        guard record.value.isInSync(node.id) else { return beginAnew(record) }
         let live = node.cache.liveNodes
         guard let changed = ReplicaHosting.leavingInSyncSet(record.value, on: node.id, live: live) else {
             isHealing = false
@@ -141,5 +138,33 @@ final class SimulatedReplica {
             [ControlGuard(key: ControlKey.shard(simulation.shard), expected: record.revision)],
             [.put(key: ControlKey.shard(simulation.shard), value: changed.encoded)]
         ) { [self] _ in isHealing = false }
+    }
+
+    /// The primary may be about to take the replica in for what it had.
+    private func beginAnew(_ record: Stored<ShardRecord>) {
+        let begin = { [self] (isAllowed: Bool) in
+            guard isAllowed, case .damaged = phase else { return isHealing = false }
+            node.files = nil
+            phase = .opening
+            open { [self] in isHealing = false }
+        }
+        if simulation.plants(.emptiesAReplicaWithinAnEpoch) { return begin(true) }
+        let key = ControlKey.shard(simulation.shard)
+        node.transaction(
+            [ControlGuard(key: key, expected: record.revision)], [.put(key: key, value: record.value.renewed.encoded)]
+        ) { result in
+            if case .success(.committed) = result { begin(true) } else { begin(false) }
+        }
+    }
+
+    var isDamaged: Bool {
+        if case .damaged = phase { true } else { false }
+    }
+
+    /// Takes the replica for a damaged one, as an operator may.
+    func repair() {
+        guard let shard = takeShard(leaving: .damaged) else { return }
+        isHealing = true
+        shard.close { [self] in isHealing = false }
     }
 }

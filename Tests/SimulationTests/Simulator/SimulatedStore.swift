@@ -13,6 +13,8 @@ final class SimulatedStore {
     private unowned let simulation: Simulation
     private(set) var entries: [String: ControlEntry] = [:]
     private(set) var revision = Revision.zero
+    /// Transactions that outlive their senders: messages to a store on another machine.
+    var changesUnderWay = 0
     private var history: [ControlEvent] = []
     private var leases: [LeaseID: Lease] = [:]
     private var granted: UInt64 = 0

@@ -28,10 +28,13 @@ extension Controller {
             if let parent = operation.value.parent.flatMap({ state.operations[$0] }), !parent.value.state.isFinal {
                 continue
             }
+            // Of shards that it was filling too, when their collection was deleted.
+            let progress = [id] + state.progress.keys.filter { $0.hasPrefix(id + "/") }.sorted()
             act(
                 "operation \(id): over for long",
                 guards: [ControlGuard(key: ControlKey.operation(id), expected: operation.revision)],
-                mutations: [.delete(key: ControlKey.operation(id)), .delete(key: ControlKey.progress(id))])
+                mutations: ([ControlKey.operation(id)] + progress.map { ControlKey.progress($0) })
+                    .map { .delete(key: $0) })
         }
     }
 }
