@@ -3,8 +3,8 @@ import DataModel
 /// A replica is taken away, after its node has passed the primary's role on. The last one that is in sync and alive
 /// stays.
 ///
-/// A drop waits for other nodes to come back only for a while: what planned it may find a better replica to drop, once it
-/// has failed.
+/// A drop waits for other nodes to come back only for a while: once it has failed, what planned it may find a better
+/// replica to drop.
 extension Controller {
     mutating func advanceDropReplica(
         _ operation: Stored<OperationRecord>, from node: NodeID, _ slots: inout TransferSlots
