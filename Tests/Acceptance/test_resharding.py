@@ -259,6 +259,19 @@ def test_the_whole_cluster_is_restarted_in_the_middle(new_cluster, sample):
     check(cluster, sample, workload)
 
 
+def test_what_a_process_has_filled_can_be_replaced_in_it(new_cluster, sample):
+    """Found by faults soon after a split: the files of a shard that its node had filled were in use for ever, and no snapshot
+    could be put in their place before the node was started anew."""
+    cluster = make(new_cluster, sample, nodes=2, replication_factor=2, shards=1)
+    cluster.cli("cluster", "split", "--collection", COLLECTION, "--all")
+    for number, shard in serving(cluster).items():
+        (primary,) = [replica["node"] for replica in shard["replicas"] if replica["isPrimary"]]
+        cluster.cli("cluster", "repair", "--collection", COLLECTION, "--shard", number, "--node", primary)
+        eventually(lambda: serving(cluster)[number]["epoch"] > shard["epoch"], 60, "the replica has left the in-sync set")
+        cluster.wait_until_in_sync()
+    assert_replicas_are_equal(cluster, COLLECTION)
+
+
 def test_requests_that_come_again_after_a_split_and_a_merge_are_not_done_again(new_cluster):
     cluster = new_cluster(replication_factor=2)
     cluster.start()

@@ -144,8 +144,8 @@ extension OperationRecord.Kind {
     }
 }
 
-/// `progress/<operation id>`: written by the node that sends the data, beside the operation so that the two never
-/// conflict.
+/// `progress/<operation id>`: written by the node that sends the data, and by the one that has no room for it, beside the
+/// operation so that the two never conflict.
 package struct OperationProgress: ControlRecord {
     package var bytesDone: UInt64
     package var bytesTotal: UInt64

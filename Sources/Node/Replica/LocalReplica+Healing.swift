@@ -73,8 +73,7 @@ extension LocalReplica {
             if stored.value.isInSync(node) {
                 try await leaveInSyncSet(stored)
             } else {
-                // The primary may be about to take it in for what it had.
-                guard try await renewEpoch(stored) else { return }
+                guard try await tellThatAllIsGone(stored) else { return }
                 try await waitUntilReleased()
                 try await Blocking.run { [environment, id] () throws(ShardError) in
                     do throws(FileError) {
@@ -98,6 +97,15 @@ extension LocalReplica {
         if try await replace(stored, by: changed) {
             logger.warning("Left the in-sync set, because the data is damaged or gone")
         }
+    }
+
+    /// Raises the epoch, as the primary may be about to take the replica in for what it had; once, however often it is
+    /// tried to put the data aside, since it tells nothing meanwhile. False when the record is another one by now.
+    private func tellThatAllIsGone(_ stored: Stored<ShardRecord>) async throws(ShardError) -> Bool {
+        if state.withLock({ $0.hasToldThatAllIsGone }) { return true }
+        guard try await renewEpoch(stored) else { return false }
+        state.withLock { $0.hasToldThatAllIsGone = true }
+        return true
     }
 
     /// False when the record is another one by now.

@@ -35,10 +35,11 @@ extension LocalReplica {
     }
 
     /// Whether another process of this node may have written in the epoch, and its last writes are lost here and not
-    /// elsewhere: the machine may have failed before they were synced. Others with their numbers must not be taken for them.
+    /// elsewhere, on a backup or in a shard that is being filled: the machine may have failed before they were synced.
+    /// Others with their numbers must not be taken for them.
     private func mustRenewEpoch(_ record: ShardRecord, firstKnown epoch: Epoch?) -> Bool {
-        environment.options.durability == .interval && record.epoch == epoch && record.replicas.count > 1
-            && record.filling == nil && collection.state != .creating
+        environment.options.durability == .interval && record.epoch == epoch && record.filling == nil
+            && collection.state != .creating
     }
 
     private func beginEpoch(after record: Stored<ShardRecord>) async {
@@ -49,6 +50,7 @@ extension LocalReplica {
             _ = try await environment.freshState()
         } catch {
             logger.warning("The epoch cannot be renewed yet: \(error)")
+            try? await Task.sleep(for: Self.retryDelay)
         }
         state.withLock { $0.isRenewingEpoch = false }
     }

@@ -67,10 +67,12 @@ final class LocalReplica: Sendable {
         /// Copies that other nodes read.
         var copies: [UInt64: OutgoingCopy] = [:]
         var isHealing = false
+        /// Since it was open.
+        var hasToldThatAllIsGone = false
         /// Whether files of before a healing are kept aside.
         var hasDamagedFiles = false
         var payloadIndexes = PayloadIndexState()
-        /// While, and after, a split or merge fills the shard on this node.
+        /// While a split or merge fills the shard on this node.
         var filler: ShardFiller?
         /// Whether the shard has its log, and this replica may take the primary's role.
         var isFilled = false
@@ -154,6 +156,7 @@ final class LocalReplica: Sendable {
             let isWanted = state.withLock { state in
                 guard case .opening = state.phase else { return false }
                 state.phase = .open(shard)
+                state.hasToldThatAllIsGone = false
                 state.payloadIndexes.applied = nil
                 return true
             }

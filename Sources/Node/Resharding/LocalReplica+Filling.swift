@@ -71,13 +71,17 @@ extension LocalReplica {
     func beginFilling(_ record: Stored<ShardRecord>, in current: ClusterState) {
         guard let (operation, plan) = filling(record.value, in: current) else { return }
         let filler: ShardFiller? = state.withLock { state in
-            guard case .open(let shard) = state.phase, state.filler == nil else { return nil }
+            guard case .open(let shard) = state.phase, state.filler == nil, !state.isFilled else { return nil }
             let filler = ShardFiller(
                 replica: self, shard: shard, record: record.value, plan: plan, operation: operation)
             state.filler = filler
             return filler
         }
         filler?.start()
+    }
+
+    func forget(_ filler: ShardFiller) {
+        state.withLock { if $0.filler === filler { $0.filler = nil } }
     }
 
     /// Lets the filled shard serve like others; the filler goes on through its shell.

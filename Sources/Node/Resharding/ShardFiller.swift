@@ -49,7 +49,11 @@ final class ShardFiller: Sendable {
     private var environment: ReplicaEnvironment { replica.environment }
 
     func start() {
-        let task = Task { await run() }
+        let task = Task {
+            await run()
+            // It holds the shard, whose files could never be replaced.
+            replica.forget(self)
+        }
         state.withLock { $0.task = task }
     }
 

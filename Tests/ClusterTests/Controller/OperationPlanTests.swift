@@ -103,6 +103,28 @@ import Testing
         expectWhole(world, replicas: 2)
     }
 
+    @Test func aDropWaitsForAReplicaThatCatchesUpHoweverLongItTakes() throws {
+        var (world, id) = try world(nodes: 3, shards: 1, replicas: 3)
+        let shard = try #require(world.shard(id, 0))
+        let backups = shard.inSync.filter { $0 != shard.primary }
+        var collection = try #require(world.state.collection("a")?.value)
+        collection.config.writeConsistencyFactor = 2
+        world.put(ControlKey.collection("a"), collection)
+        world.begin("d", .dropReplica(collection: id, shard: ShardNumber(0), from: backups[0]))
+        world.change(shard.id) { record in
+            record.replicas = record.replicas.map {
+                $0.node == backups[1] ? ReplicaRecord(node: $0.node, state: .catchingUp) : $0
+            }
+        }
+        for now: Double in [1_000, 5_000] {
+            world.settle(now: now, options: options)
+            #expect(world.operation("d")?.state == .running && world.operation("d")?.blockedSince == nil)
+        }
+        world.replicate()
+        world.settle(now: 5_001, options: options)
+        #expect(world.operation("d")?.state == .done)
+    }
+
     @Test(arguments: [false, true]) func aCancelledReplicationLeavesNothingBehind(isInSync: Bool) throws {
         var (world, id) = try world(nodes: 3, shards: 1)
         let before = try #require(world.shard(id, 0))

@@ -29,9 +29,9 @@ extension Controller {
             // Without a replica that is not in sync writes lose nothing.
             let needed = shard.value.isInSync(node) ? collection?.value.config.writeConsistencyFactor ?? 1 : 1
             if heirs.count < needed {
-                let obstacle = "\(heirs.count) other in-sync replicas are alive, and writes need \(needed)"
-                guard isOutOfPatience(operation) else { return noteBlocked(operation, "waits: \(obstacle)") }
-                return fail(operation, "for \(Int(options.deadNodePatienceSeconds)) seconds \(obstacle)")
+                return waitForHeirs(
+                    operation, shard.value, of: node,
+                    "\(heirs.count) other in-sync replicas are alive, and writes need \(needed)")
             }
             giveReplicaUp(
                 operation, shard, on: node, to: heirs.first { !state.isDraining($0) } ?? heirs.first, becomes: .done,
@@ -41,5 +41,17 @@ extension Controller {
         case .done, .failed, .cancelled:
             return
         }
+    }
+
+    /// For as long as it takes where one catches up, for a while where its node is not alive.
+    private mutating func waitForHeirs(
+        _ operation: Stored<OperationRecord>, _ shard: ShardRecord, of node: NodeID, _ obstacle: String
+    ) {
+        let isOneComing = shard.replicas.contains {
+            $0.node != node && $0.state == .catchingUp && state.isLive($0.node)
+        }
+        if isOneComing { return note(operation, "waits: \(obstacle)") }
+        guard isOutOfPatience(operation) else { return noteBlocked(operation, "waits: \(obstacle)") }
+        fail(operation, "for \(Int(options.deadNodePatienceSeconds)) seconds \(obstacle)")
     }
 }
