@@ -223,6 +223,11 @@ extension Coordinator {
             }
             let former = state.collection(name)
             if former.map({ $0.value.state == .ready }) ?? true {
+                if let factor = former?.value.config.replicationFactor, factor != record.config.replicationFactor {
+                    throw .unavailable(
+                        reason: "collection \(name) has \(factor) replicas of a shard by now, and its recovery began with "
+                            + "\(record.config.replicationFactor): try again")
+                }
                 var final = record
                 (final.name, final.state, final.recovery) = (name, .ready, nil)
                 let outcome = try await transact(

@@ -15,6 +15,7 @@ final class HostedReplicas: ReplicaHost {
     private static let settlingTicks = 100
     /// Longer after a change, only those that wait for something; all of them now and then, whatever may have been missed.
     private static let ticksPerReview = 200
+    private static let sweepInterval: Duration = .seconds(60)
 
     private struct State {
         var replicas: [ShardID: LocalReplica] = [:]
@@ -22,7 +23,8 @@ final class HostedReplicas: ReplicaHost {
         var leaving: Set<ShardID> = []
         var isClosed = false
         var followed: Revision?
-        var isSwept = false
+        /// When to look for files of replicas that no record names; nil when there are none.
+        var nextSweep: ContinuousClock.Instant? = .now
     }
 
     private let environment: ReplicaEnvironment
@@ -76,7 +78,7 @@ final class HostedReplicas: ReplicaHost {
                                 || ticks.isMultiple(of: Self.ticksPerReview))
                     }
                     for replica in self.all { replica.tick() }
-                    await self.sweepOnce()
+                    await self.sweepIfNeeded()
                 }
             }
         }
@@ -120,21 +122,31 @@ final class HostedReplicas: ReplicaHost {
     private func letGo(of replica: LocalReplica) async {
         let current = try? await environment.freshState()
         if let current, ReplicaHosting.mayRemove(replica.id, on: environment.node, in: current) {
-            await replica.remove()
-            state.withLock { $0.replicas[replica.id] = nil }
+            let isRemoved = await replica.remove()
+            state.withLock { state in
+                state.replicas[replica.id] = nil
+                if !isRemoved { state.nextSweep = .now + Self.sweepInterval }
+            }
         }
         state.withLock { _ = $0.leaving.remove(replica.id) }
         if let current { follow(current) }
     }
 
-    /// Once after the start: removes what was left on disk when the map changed while the node was down.
-    private func sweepOnce() async {
-        guard !state.withLock({ $0.isSwept }), let current = try? await environment.freshState() else { return }
-        state.withLock { $0.isSwept = true }
+    /// Removes what was left on disk when the map changed while the node was down, and what was in use for too long when
+    /// it was to be removed.
+    private func sweepIfNeeded() async {
+        guard let time = state.withLock({ $0.nextSweep }), time <= .now,
+            let current = try? await environment.freshState()
+        else { return }
+        state.withLock { $0.nextSweep = nil }
         for id in environment.folder.replicas()
         where ReplicaHosting.mayRemove(id, on: environment.node, in: current) {
             guard state.withLock({ $0.replicas[id] == nil }) else { continue }
             do throws(FileError) {
+                guard !Shard.isOpen(folder: environment.folder.replica(id)) else {
+                    state.withLock { $0.nextSweep = .now + Self.sweepInterval }
+                    continue
+                }
                 try environment.folder.removeReplica(id)
                 logger.info("Removed the replica \(id), which no record names any more")
             } catch {

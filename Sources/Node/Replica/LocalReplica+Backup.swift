@@ -73,6 +73,9 @@ extension LocalReplica: ReplicaService {
             try state.withLock { state throws(ShardError) in
                 // Checking took long enough for another transfer to begin, in the same folder.
                 guard state.receiver === receiver else { throw Self.noTransfer(transfer) }
+                // Putting its data aside, or closed for good.
+                if case .closed = state.phase { throw .notServing(reason: "the replica is closed") }
+                guard !state.isHealing else { throw .notServing(reason: "the replica is being healed") }
                 if let refusal = state.fence.beginReplacement(in: context.epoch) { throw refusal }
             }
         }

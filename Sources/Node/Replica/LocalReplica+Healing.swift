@@ -75,6 +75,8 @@ extension LocalReplica {
             } else {
                 guard try await tellThatAllIsGone(stored) else { return }
                 try await waitUntilReleased()
+                // Not what a snapshot has put there meanwhile, nor after the end.
+                guard state.withLock({ if case .damaged = $0.phase { true } else { false } }) else { return }
                 try await Blocking.run { [environment, id] () throws(ShardError) in
                     do throws(FileError) {
                         try environment.folder.setReplicaAside(id)

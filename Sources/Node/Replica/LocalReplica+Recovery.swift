@@ -12,8 +12,24 @@ extension LocalReplica {
         if let record = current.shard(id)?.value, record.filling != nil, record.primary == node {
             return !mayFill(record, in: current)
         }
-        guard current.collection(id.collection)?.value.recovery != nil else { return false }
+        // One that came later catches up like others.
+        guard isRecovering(in: current), current.shard(id)?.value.isInSync(node) == true else { return false }
         return !Shard.exists(folder: folder)
+    }
+
+    private func isRecovering(in current: ClusterState) -> Bool {
+        current.collection(id.collection)?.value.recovery != nil
+    }
+
+    /// Opens what there is when nobody sends files any more.
+    func endAwaiting(_ record: ShardRecord, in current: ClusterState) {
+        guard record.filling == nil, !isRecovering(in: current) else { return }
+        let isOver = state.withLock { state in
+            guard case .awaitingFiles = state.phase else { return false }
+            state.phase = .opening
+            return true
+        }
+        if isOver { Task { await open() } }
     }
 
     /// Only a replica without files takes them; whoever sends them a second time comes too late.

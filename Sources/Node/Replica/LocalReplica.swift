@@ -240,8 +240,8 @@ final class LocalReplica: Sendable {
         }
     }
 
-    /// Removes the replica's files, after its record went away.
-    func remove() async {
+    /// Removes the replica's files, after its record went away. False when they are left over.
+    func remove() async -> Bool {
         await close()
         do throws(ShardError) {
             try await waitUntilReleased()
@@ -253,8 +253,10 @@ final class LocalReplica: Sendable {
                 }
             }
             logger.info("Removed the replica, which no record names any more")
+            return true
         } catch {
-            logger.warning("The replica's files are left over: \(error)")
+            logger.warning("The replica's files are left over for now: \(error)")
+            return false
         }
     }
 
@@ -277,6 +279,7 @@ final class LocalReplica: Sendable {
             if record.value.filling == nil || state.withLock({ $0.isFilled }) { becomePrimary(record, in: current) }
         }
         healIfNeeded(record)
+        endAwaiting(record.value, in: current)
         reconcilePayloadIndexes(current)
         if record.value.filling != nil { beginFilling(record, in: current) }
     }

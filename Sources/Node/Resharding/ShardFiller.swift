@@ -194,6 +194,9 @@ final class ShardFiller: Sendable {
             at: LogPosition(sequence: SequenceNumber(newest + Self.sequenceGap), epoch: record.epoch))
         replica.endFilling()
         while replica.state.withLock({ $0.shell }) == nil {
+            // Damage may have taken it out of service.
+            _ = try replica.shard()
+            guard isWanted else { throw .notServing(reason: "the shard is not to be filled any more") }
             replica.follow(environment.cache.current)
             try await pause(Self.goalPoll)
         }

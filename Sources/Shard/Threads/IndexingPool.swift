@@ -26,7 +26,9 @@ final class IndexingPool: Sendable {
 
     private func submit(_ shard: ShardGeneration, to pool: WorkerPool, _ isQueued: Flag) {
         guard isQueued.raise() else { return }
-        pool.submit { [self] in
+        // One that waits its turn keeps no files open.
+        pool.submit { [self, weak shard] in
+            guard let shard else { return }
             // Before the look at the rows, for every thread: who adds rows after that look queues the shard again.
             isQueued.lower()
             guard let batch = shard.claimBatch() else { return }
@@ -39,7 +41,8 @@ final class IndexingPool: Sendable {
     /// Stores the graphs soon, if that is due when it is their turn. Never on an idle thread: indexing waits for it.
     func submitCheckpoint(of shard: ShardGeneration) {
         guard shard.isQueuedForCheckpoint.raise() else { return }
-        pool.submit {
+        pool.submit { [weak shard] in
+            guard let shard else { return }
             shard.isQueuedForCheckpoint.lower()
             if shard.isCheckpointDue(idle: true) { shard.checkpoint() }
         }

@@ -12,7 +12,8 @@ internal import Synchronization
 final class WorkerPool: TaskExecutor, @unchecked Sendable {
     // Sendable: `membership` is written by init before it starts the threads.
     private struct Queue {
-        var jobs: [@Sendable () -> Void] = []
+        /// Nil where a thread has taken it.
+        var jobs: [(@Sendable () -> Void)?] = []
         var first = 0
         var isStopped = false
     }
@@ -96,7 +97,8 @@ final class WorkerPool: TaskExecutor, @unchecked Sendable {
         signals.wait()
         return queue.withLock { queue in
             guard queue.first < queue.jobs.count else { return nil }
-            let job = queue.jobs[queue.first]
+            // Not left behind: it may be the last to hold a closed shard, whose files then stay open.
+            let job = queue.jobs[queue.first].take()
             queue.first += 1
             if queue.first == queue.jobs.count {
                 queue.jobs.removeAll(keepingCapacity: true)
