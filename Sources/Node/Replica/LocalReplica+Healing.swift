@@ -43,6 +43,7 @@ extension LocalReplica {
             case .closed: throw .notServing(reason: "the replica is closed")
             }
             defer { state.shell = nil }
+            if open != nil { state.isRepairAsked = true }
             state.phase = .damaged(reason: "an operator asked for its repair")
             return (open, state.shell)
         }
@@ -76,7 +77,12 @@ extension LocalReplica {
                 guard try await tellThatAllIsGone(stored) else { return }
                 try await waitUntilReleased()
                 // Not what a snapshot has put there meanwhile, nor after the end.
-                guard state.withLock({ if case .damaged = $0.phase { true } else { false } }) else { return }
+                let isToGo = state.withLock { state in
+                    guard case .damaged = state.phase else { return false }
+                    state.isRepairAsked = false
+                    return true
+                }
+                guard isToGo else { return }
                 try await Blocking.run { [environment, id] () throws(ShardError) in
                     do throws(FileError) {
                         try environment.folder.setReplicaAside(id)
@@ -95,10 +101,27 @@ extension LocalReplica {
 
     private func leaveInSyncSet(_ stored: Stored<ShardRecord>) async throws(ShardError) {
         let live = environment.cache.current.liveNodes
-        guard let changed = ReplicaHosting.leavingInSyncSet(stored.value, on: node, live: live) else { return }
+        guard let changed = ReplicaHosting.leavingInSyncSet(stored.value, on: node, live: live) else {
+            return try await withdrawRepair()
+        }
         if try await replace(stored, by: changed) {
             logger.warning("Left the in-sync set, because the data is damaged or gone")
         }
+    }
+
+    /// Opens the files again when only an operator's word spoke against them: the others that could have filled the replica
+    /// are gone since, and it may be the only one.
+    private func withdrawRepair() async throws(ShardError) {
+        guard state.withLock({ $0.isRepairAsked }) else { return }
+        try await waitUntilReleased()
+        let isWithdrawn = state.withLock { state in
+            guard case .damaged = state.phase, state.isRepairAsked else { return false }
+            state.phase = .opening
+            return true
+        }
+        guard isWithdrawn else { return }
+        logger.notice("The repair is withdrawn: no other replica of the shard is in sync and alive any more")
+        await open()
     }
 
     /// Raises the epoch, as the primary may be about to take the replica in for what it had; once, however often it is

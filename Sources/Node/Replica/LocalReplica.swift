@@ -67,6 +67,8 @@ final class LocalReplica: Sendable {
         /// Copies that other nodes read.
         var copies: [UInt64: OutgoingCopy] = [:]
         var isHealing = false
+        /// Whether only an operator's word speaks against its files.
+        var isRepairAsked = false
         /// Since it was open.
         var hasToldThatAllIsGone = false
         /// Whether files of before a healing are kept aside.
@@ -156,7 +158,7 @@ final class LocalReplica: Sendable {
             let isWanted = state.withLock { state in
                 guard case .opening = state.phase else { return false }
                 state.phase = .open(shard)
-                state.hasToldThatAllIsGone = false
+                (state.hasToldThatAllIsGone, state.isRepairAsked) = (false, false)
                 state.payloadIndexes.applied = nil
                 return true
             }

@@ -11,7 +11,7 @@ import Testing
     }()
 
     private func world(
-        nodes: Int, shards: Int = 6, replicas: Int = 2, zones: [String] = []
+        nodes: Int, shards: Int = 6, replicas: Int = 2, writesNeed: Int = 1, zones: [String] = []
     ) throws -> (
         World, CollectionID
     ) {
@@ -20,6 +20,9 @@ import Testing
             world.join(NodeID(UInt32(node)), zone: zones.isEmpty ? nil : zones[(node - 1) % zones.count])
         }
         let id = try world.create("a", shards: shards, replicas: replicas)
+        var collection = try #require(world.state.collection("a")?.value)
+        collection.config.writeConsistencyFactor = writesNeed
+        world.put(ControlKey.collection("a"), collection)
         return (world, id)
     }
 
@@ -79,12 +82,9 @@ import Testing
 
     /// The drop of one replica waited for another one's node, which had died for good; its removal waited for the drop.
     @Test func aFactorGoesDownAlthoughTheNodeDiesWhoseReplicaWasToStay() throws {
-        var (world, id) = try world(nodes: 3, shards: 1, replicas: 3)
+        var (world, id) = try world(nodes: 3, shards: 1, replicas: 3, writesNeed: 2)
         let shard = try #require(world.shard(id, 0))
         let backups = shard.inSync.filter { $0 != shard.primary }
-        var collection = try #require(world.state.collection("a")?.value)
-        collection.config.writeConsistencyFactor = 2
-        world.put(ControlKey.collection("a"), collection)
         let step = PlannedStep(
             kind: .dropReplica(collection: id, shard: ShardNumber(0), from: backups[0]), reason: "r", bytes: 0)
         world.begin("f", .setReplicationFactor(collection: id, factor: 2, former: 3), plan: [step])
@@ -104,12 +104,9 @@ import Testing
     }
 
     @Test func aDropWaitsForAReplicaThatCatchesUpHoweverLongItTakes() throws {
-        var (world, id) = try world(nodes: 3, shards: 1, replicas: 3)
+        var (world, id) = try world(nodes: 3, shards: 1, replicas: 3, writesNeed: 2)
         let shard = try #require(world.shard(id, 0))
         let backups = shard.inSync.filter { $0 != shard.primary }
-        var collection = try #require(world.state.collection("a")?.value)
-        collection.config.writeConsistencyFactor = 2
-        world.put(ControlKey.collection("a"), collection)
         world.begin("d", .dropReplica(collection: id, shard: ShardNumber(0), from: backups[0]))
         world.change(shard.id) { record in
             record.replicas = record.replicas.map {

@@ -20,6 +20,7 @@ final class SimulatedReplica {
     var transfer: Int?
     private var isRoleDelayed = false
     private var isHealing = false
+    private var isRepairAsked = false
 
     init(_ node: SimulatedNode) { self.node = node }
 
@@ -131,8 +132,7 @@ final class SimulatedReplica {
         guard record.value.isInSync(node.id) else { return beginAnew(record) }
         let live = node.cache.liveNodes
         guard let changed = ReplicaHosting.leavingInSyncSet(record.value, on: node.id, live: live) else {
-            isHealing = false
-            return
+            return withdrawRepair()
         }
         node.transaction(
             [ControlGuard(key: ControlKey.shard(simulation.shard), expected: record.revision)],
@@ -145,6 +145,7 @@ final class SimulatedReplica {
         let begin = { [self] (isAllowed: Bool) in
             guard isAllowed, case .damaged = phase else { return isHealing = false }
             node.files = nil
+            isRepairAsked = false
             phase = .opening
             open { [self] in isHealing = false }
         }
@@ -157,6 +158,14 @@ final class SimulatedReplica {
         }
     }
 
+    /// The others that could have filled it are gone since.
+    private func withdrawRepair() {
+        guard isRepairAsked else { return isHealing = false }
+        isRepairAsked = false
+        phase = .opening
+        open { [self] in isHealing = false }
+    }
+
     var isDamaged: Bool {
         if case .damaged = phase { true } else { false }
     }
@@ -165,6 +174,7 @@ final class SimulatedReplica {
     func repair() {
         guard let shard = takeShard(leaving: .damaged) else { return }
         isHealing = true
+        isRepairAsked = true
         shard.close { [self] in isHealing = false }
     }
 }
