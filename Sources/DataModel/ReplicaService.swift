@@ -91,6 +91,10 @@ package protocol ReplicaService: Sendable {
         transfer: UInt64, checksums: [String: UInt64], context: RequestContext
     ) async throws(ShardError) -> BackupState
 
+    /// Links of the replica's graph, for another replica of the shard; nil when rows lie in other slots here. Answered in
+    /// any role and epoch: links only spare a search for them.
+    func links(_ request: LinkRequest, context: RequestContext) async throws(ShardError) -> LinkPage?
+
     /// Answers a request of a split or merge, which is for a primary.
     ///
     /// - Throws: `invalid` when the reader has to begin anew: the log does not reach back, or the history is another.
@@ -101,4 +105,6 @@ extension ReplicaService {
     package func fill(_ request: FillRequest, context: RequestContext) async throws(ShardError) -> FillAnswer {
         throw .invalid(reason: "the replica fills no other")
     }
+
+    package func links(_ request: LinkRequest, context: RequestContext) async throws(ShardError) -> LinkPage? { nil }
 }

@@ -145,6 +145,10 @@ private struct LocalShard: ShardService, ReplicaService {
         try await replicas.replica(on: id).finishSnapshot(transfer: transfer, checksums: checksums, context: context)
     }
 
+    func links(_ request: LinkRequest, context: RequestContext) async throws(ShardError) -> LinkPage? {
+        try await replicas.replica(on: id).links(request, context: context)
+    }
+
     func fill(_ request: FillRequest, context: RequestContext) async throws(ShardError) -> FillAnswer {
         try await replicas.replica(on: id).fill(request, context: context)
     }

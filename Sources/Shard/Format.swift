@@ -41,6 +41,7 @@ enum Format {
         static let schema = Array("schema".utf8)
         static let epochs = Array("epochs".utf8)
         static let payloadIndexes = Array("payload indexes".utf8)
+        static let layout = Array("layout".utf8)
     }
 
     /// (space, block number), both big-endian.

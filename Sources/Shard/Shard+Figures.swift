@@ -6,6 +6,8 @@ internal import VectorIndex
 package struct ShardFigures: Sendable, Equatable {
     package var points: UInt64 = 0
     package var unindexedRows: UInt64 = 0
+    /// Rows whose links were taken over from another replica's graph.
+    package var adoptedRows: UInt64 = 0
     package var deadRows: UInt64 = 0
     /// Rows that payload indexes still have to go through, those of each index counted.
     package var payloadIndexRowsLeft: UInt64 = 0
@@ -25,6 +27,7 @@ package struct ShardFigures: Sendable, Equatable {
     package static func += (total: inout Self, part: Self) {
         total.points += part.points
         total.unindexedRows += part.unindexedRows
+        total.adoptedRows += part.adoptedRows
         total.deadRows += part.deadRows
         total.payloadIndexRowsLeft += part.payloadIndexRowsLeft
         total.diskBytes += part.diskBytes
@@ -45,6 +48,7 @@ extension Shard {
         var figures = ShardFigures()
         figures.points = generation.view.pointCount
         figures.unindexedRows = UInt64(generation.unindexedRows)
+        figures.adoptedRows = generation.graphs.reduce(0) { $0 + $1.adoptedRows.load(ordering: .relaxed) }
         figures.deadRows = deadRows
         figures.payloadIndexRowsLeft = payloadIndexRowsLeft
         figures.diskBytes = generation.store.environment.usedBytes + generation.index.environment.usedBytes

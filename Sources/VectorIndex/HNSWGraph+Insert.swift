@@ -1,4 +1,5 @@
 internal import CKernels
+package import DataModel
 internal import Synchronization
 
 extension HNSWGraph {
@@ -6,8 +7,11 @@ extension HNSWGraph {
     ///
     /// A row in `skipped` gets an empty record: nothing links to it, and no search meets it.
     ///
+    /// - Parameter known: the links of rows in another graph of the same rows; those that it has are not searched for.
     /// - Precondition: the vectors of rows `0 ..< limit` are published.
-    package func insertNext(below limit: UInt32, skipping skipped: DeletedRows = .none) -> Slot? {
+    package func insertNext(
+        below limit: UInt32, skipping skipped: DeletedRows = .none, known: LinkPage? = nil
+    ) -> Slot? {
         precondition(Int(limit) <= nodes.maximumRows)
         guard let slot = gate.enter(below: limit) else { return nil }
         let codes = trainedCodes(below: limit)
@@ -16,7 +20,8 @@ extension HNSWGraph {
             writeNode(slot, level: 0)
         } else {
             codes?.encode(slot)
-            insert(slot, comparison: codes.flatMap { $0.canBuild ? $0.comparison : nil } ?? rawComparison)
+            let comparison = codes.flatMap { $0.canBuild ? $0.comparison : nil } ?? rawComparison
+            insert(slot, comparison: comparison, known: known)
         }
         gate.leave(slot)
         return slot
@@ -39,9 +44,10 @@ extension HNSWGraph {
     /// SplitMix64 of the slot and the seed.
     private func hash(of slot: Slot) -> UInt64 { splitMix(parameters.seed, UInt64(slot)) }
 
-    private func insert(_ slot: Slot, comparison: Comparison) {
+    private func insert(_ slot: Slot, comparison: Comparison, known: LinkPage?) {
         let level = level(of: slot)
         writeNode(slot, level: level)
+        if level == 0, let known, adopt(known, for: slot, comparison) { return }
         let entry = EntryPoint(rawValue: self.entry.load(ordering: .acquiring))
         if let entry, level <= entry.level {
             connect(slot, level: level, from: entry, comparison)
@@ -119,7 +125,7 @@ extension HNSWGraph {
     }
 
     /// Replaces a row's links in a layer.
-    private func write(_ slots: UnsafePointer<Slot>, count: Int, to slot: Slot, level: Int) {
+    func write(_ slots: UnsafePointer<Slot>, count: Int, to slot: Slot, level: Int) {
         guard let links = writableLinks(of: slot, level: level) else { return }
         for index in 0..<view.capacity(level: level) {
             shoal_store_release_u32(links + index * 4, index < count ? slots[index] + 1 : 0)
@@ -135,7 +141,7 @@ extension HNSWGraph {
     }
 
     /// Adds a link to a row's list; when the list is full, chooses anew among its links and the new one.
-    private func addLink(from slot: Slot, to new: Slot, level: Int, selection: inout NeighbourSelection) {
+    func addLink(from slot: Slot, to new: Slot, level: Int, selection: inout NeighbourSelection) {
         linkLocks.withLock(of: slot) {
             guard let links = writableLinks(of: slot, level: level) else { return }
             let capacity = view.capacity(level: level)

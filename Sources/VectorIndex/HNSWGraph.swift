@@ -1,6 +1,6 @@
 internal import CKernels
 package import DataModel
-internal import Synchronization
+package import Synchronization
 
 /// The HNSW graph of one vector space in one replica.
 ///
@@ -67,6 +67,8 @@ package final class HNSWGraph: @unchecked Sendable {
     /// `level << 32 | slot + 1` of the entry point; 0 when there is none.
     let entry = Atomic<UInt64>(0)
     let upperRowCount = Atomic<UInt32>(0)
+    /// Rows that took over the links of another graph, since this one was opened.
+    package let adoptedRows = Atomic<UInt64>(0)
     /// Held while a row is inserted that becomes the entry point.
     let promotion = Mutex(())
     let linkLocks = StripedLocks()
@@ -99,6 +101,9 @@ package final class HNSWGraph: @unchecked Sendable {
 
     /// The number of rows that are in the graph for certain: `0 ..< count`.
     package var count: UInt32 { gate.finished.load(ordering: .acquiring) }
+
+    /// The next row to be inserted: those before it are in the graph or on their way.
+    package var claimedCount: UInt32 { gate.claimed.load(ordering: .acquiring) }
 
     /// Consistent with the columns while no insertion runs.
     package var state: State {

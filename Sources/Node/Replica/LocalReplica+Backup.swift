@@ -28,6 +28,7 @@ extension LocalReplica: ReplicaService {
                 await noteLackOfRoom(error)
                 throw error
             }
+            followLinksIfBehind(shard)
         case .refuse(let error): throw error
         }
         return try backupState()

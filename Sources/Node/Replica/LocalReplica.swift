@@ -74,6 +74,9 @@ final class LocalReplica: Sendable {
         /// Whether files of before a healing are kept aside.
         var hasDamagedFiles = false
         var payloadIndexes = PayloadIndexState()
+        var isFollowingLinks = false
+        /// When the primary's graph is asked again, after it was of no help.
+        var linksWantedFrom = ContinuousClock.now
         /// While a split or merge fills the shard on this node.
         var filler: ShardFiller?
         /// Whether the shard has its log, and this replica may take the primary's role.

@@ -56,6 +56,14 @@ package struct RemoteReplica: ReplicaService {
             answer: { (reader) throws(BinaryFormatError) in try FillAnswer(from: &reader) })
     }
 
+    package func links(_ request: LinkRequest, context: RequestContext) async throws(ShardError) -> LinkPage? {
+        try await call(
+            .links, context, lane: .bulk, arguments: { request.encode(to: &$0) },
+            answer: { (reader) throws(BinaryFormatError) in
+                try reader.readOptional { (reader) throws(BinaryFormatError) in try LinkPage(from: &reader) }
+            })
+    }
+
     private func call<Answer>(
         _ method: Method, _ context: RequestContext, lane: Peer.Lane, capacity: Int = 256,
         arguments: (inout BinaryWriter) -> Void = { _ in },

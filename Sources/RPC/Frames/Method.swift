@@ -21,6 +21,7 @@ enum Method: UInt8, Sendable, CaseIterable {
     case finishSnapshot = 20
     case digest = 21
     case fill = 22
+    case links = 23
 
     /// Whether a replica answers by itself, from what it has.
     var isRead: Bool {

@@ -31,6 +31,7 @@ struct RequestDispatch: Sendable {
             case .finishSnapshot: try await finishSnapshot(body, deadline)
             case .digest: try await digest(body, deadline)
             case .fill: try await fill(body, deadline)
+            case .links: try await links(body, deadline)
             }
         guard Frame.fits(bodyBytes: answer.count) else {
             throw .invalid(reason: "an answer of \(answer.count) bytes is more than nodes send each other")
@@ -199,6 +200,16 @@ extension RequestDispatch {
         }
         let replica = try await replicas.replica(request.shard)
         return try await replica.fill(request.arguments, context: request.context).encoded(capacity: 4_096)
+    }
+
+    private func links(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {
+        let request = try decode(body, deadline) { (reader) throws(BinaryFormatError) in
+            try LinkRequest(from: &reader)
+        }
+        let page = try await replicas.replica(request.shard).links(request.arguments, context: request.context)
+        var writer = BinaryWriter(capacity: page?.estimatedBytes ?? 1)
+        writer.write(page) { $1.encode(to: &$0) }
+        return writer.bytes
     }
 
     private func beginSnapshot(_ body: ByteBuffer, _ deadline: Deadline) async throws(ShardError) -> [UInt8] {

@@ -141,6 +141,7 @@ extension ShardGeneration {
             current.view = next
             current.state = commit.state
             current.epochs = commit.epochs
+            if let layout = commit.newLayout { current.layout = layout }
         }
         indexing.submit(self)
     }

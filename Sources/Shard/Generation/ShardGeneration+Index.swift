@@ -17,10 +17,8 @@ extension ShardGeneration {
             return nil
         }
         let slots = view.slotCount
-        guard let space = graphs.indices.min(by: { graphs[$0].count < graphs[$1].count }),
-            graphs[space].count < slots
-        else { return nil }
-        return space
+        return graphs.indices.filter { graphs[$0].count < indexableRows(of: $0, slots: slots).limit }
+            .min { graphs[$0].count < graphs[$1].count }
     }
 
     /// Puts some rows into the graph of `space`, on the calling thread.
@@ -32,7 +30,9 @@ extension ShardGeneration {
         // The view keeps the blocks that the walk meets, and the set that it skips rows by.
         withExtendedLifetime(view) {
             for _ in 0..<rowsPerTurn where !isOverlayFull && !(isIdle && isIndexingAwaited) {
-                let inserted = graphs[space].insertNext(below: view.slotCount, skipping: view.deleted[space].rows)
+                let (limit, known) = indexableRows(of: space, slots: view.slotCount)
+                let inserted = graphs[space].insertNext(
+                    below: limit, skipping: view.deleted[space].rows, known: known)
                 if inserted == nil { break }
             }
         }

@@ -33,6 +33,8 @@ final class ShardGeneration: Sendable {
     let current: Mutex<Current>
     /// Held by the one checkpoint that may run.
     let checkpointing: Mutex<Checkpoints>
+    /// By space: what another replica's graph tells of the rows that wait for this one's.
+    let followed: Mutex<[FollowedLinks]>
     let isQueuedForIndexing = Flag()
     let isQueuedForIdleIndexing = Flag()
     let isQueuedForCheckpoint = Flag()
@@ -56,6 +58,7 @@ final class ShardGeneration: Sendable {
         var view: ReadView
         var state: PointsState
         var epochs: EpochHistory
+        var layout: RowLayout
     }
 
     /// Opens the generation in `files`, or creates it there.
@@ -82,8 +85,10 @@ final class ShardGeneration: Sendable {
         recall = tables.map { RecallEstimator($0, interval: options.recallInterval) }
         let pin = try PinnedRead(index.environment)
         let view = ReadView(state: recovered.state, deleted: recovered.deleted, indexPin: pin)
-        current = Mutex(Current(view: view, state: recovered.state, epochs: recovered.epochs))
+        current = Mutex(
+            Current(view: view, state: recovered.state, epochs: recovered.epochs, layout: recovered.layout))
         checkpointing = Mutex(Checkpoints(rows: graphs.reduce(0) { $0 + UInt64($1.count) }, time: .now))
+        followed = Mutex(Array(repeating: FollowedLinks(), count: schema.spaces.count))
         room = RoomGate(limit: options.maximumUnindexedRows)
     }
 

@@ -10,6 +10,8 @@ struct GroupCommit {
     private(set) var state: PointsState
     private(set) var epochs: EpochHistory
     private var epochsChanged = false
+    /// The layout that rows got which were copied in an order of their own.
+    private(set) var newLayout: RowLayout?
     /// By space, then the rows that no point has.
     private var deleted: [DeletedSet.Editor]
     private var indexer: PayloadIndexer
@@ -186,6 +188,7 @@ struct GroupCommit {
         try indexer.batch.write(to: store, transaction)
         try store.save(state, transaction)
         if epochsChanged { try store.save(epochs, transaction) }
+        if let newLayout { try store.save(newLayout, transaction) }
     }
 }
 
@@ -232,5 +235,6 @@ extension GroupCommit {
         state.tailSequence = former.position.sequence.next
         self.epochs = epochs
         epochsChanged = true
+        newLayout = .unique()
     }
 }

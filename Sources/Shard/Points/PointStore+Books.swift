@@ -2,7 +2,8 @@ internal import DataModel
 internal import Foundation
 internal import LMDB
 
-/// What `meta` holds. All values are there from the beginning, so that one that is missing is damage.
+/// What `meta` holds. All values are there from the beginning, so that one that is missing is damage; the layout alone is
+/// missing in shards of before there was one.
 extension PointStore {
     func loadSchema() throws -> ShardSchema {
         try environment.read { transaction in
@@ -32,6 +33,7 @@ extension PointStore {
             try save(PointsState(), transaction)
             try save(EpochHistory(), transaction)
             try save(PayloadIndexCatalog(), transaction)
+            try save(RowLayout.first, transaction)
         }
     }
 
@@ -68,6 +70,15 @@ extension PointStore {
 
     func save(_ catalog: PayloadIndexCatalog, _ transaction: borrowing WriteTransaction) throws {
         try put(catalog.encoded(), at: Format.MetaKey.payloadIndexes, transaction)
+    }
+
+    func loadLayout(_ transaction: borrowing some Transaction & ~Copyable) throws -> RowLayout? {
+        guard try transaction.get(Format.MetaKey.layout, in: meta) != nil else { return nil }
+        return try RowLayout(decoding: try sealed(Format.MetaKey.layout, "the layout", transaction))
+    }
+
+    func save(_ layout: RowLayout, _ transaction: borrowing WriteTransaction) throws {
+        try put(layout.encoded(), at: Format.MetaKey.layout, transaction)
     }
 
     private func put(_ bytes: [UInt8], at key: [UInt8], _ transaction: borrowing WriteTransaction) throws {

@@ -5,6 +5,7 @@ internal import LMDB
 struct Recovery {
     let state: PointsState
     let epochs: EpochHistory
+    let layout: RowLayout
     /// By space, then the rows that are dead in all of them.
     let deleted: [DeletedSet]
     let vectors: [VectorRows]
@@ -14,7 +15,7 @@ struct Recovery {
             try VectorRows(space: number, schema: space, maximumRows: Limits.rowsPerShard)
         }
         self.vectors = vectors
-        (state, epochs, deleted) = try store.environment.read { transaction in
+        (state, epochs, layout, deleted) = try store.environment.read { transaction in
             let state = try store.loadState(transaction)
             for rows in vectors {
                 try rows.mapAll(
@@ -23,7 +24,9 @@ struct Recovery {
             try Self.replayTail(store, schema, state, into: vectors, transaction)
             var deleted = try schema.spaces.indices.map { try store.loadDeletions(space: $0, transaction) }
             deleted.append(try Self.deadRows(store, schema, state, transaction))
-            return (state, try store.loadEpochs(transaction), deleted)
+            // Of a shard of before there were layouts nobody knows how it came to its slots.
+            let layout = try store.loadLayout(transaction) ?? .unique()
+            return (state, try store.loadEpochs(transaction), layout, deleted)
         }
     }
 

@@ -20,6 +20,7 @@ struct ShardVerification {
             guard let state else { return }
             report.noting("meta") { _ in _ = try store.loadEpochs(transaction) }
             report.noting("meta") { _ in _ = try store.loadPayloadIndexes(transaction) }
+            report.noting("meta") { _ in _ = try store.loadLayout(transaction) }
             try verifyRows(state, &report, transaction)
             try verifyLog(state, &report, transaction)
             try verifyRequests(state, &report, transaction)

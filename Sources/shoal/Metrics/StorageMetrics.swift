@@ -20,6 +20,9 @@ enum StorageMetrics {
             Double(comparisons.diverged))
         add("shoal_points", .gauge, "Points of all open replicas.", Double(figures.points))
         add("shoal_unindexed_rows", .gauge, "Rows that are in no graph yet and are scanned.", Double(figures.unindexedRows))
+        add(
+            "shoal_rows_linked_from_primary_total", .counter,
+            "Rows that got their links from the primary's graph, which spares the search for them.", Double(figures.adoptedRows))
         add("shoal_dead_rows", .gauge, "Rows that no point has any more.", Double(figures.deadRows))
         add(
             "shoal_payload_index_rows_left", .gauge, "Rows that payload indexes still have to go through.",
