@@ -5,7 +5,7 @@
 
 Each run is a new cluster of two nodes and two shards, on the same cores; those with one copy and with two take turns. A
 batch is answered when it is on the disk of every in-sync replica. Indexing goes on behind the answers, on the same cores,
-and twice with two copies: the time until all is indexed is told too.
+and with two copies in two graphs: the time until all is indexed is told too.
 """
 
 import argparse

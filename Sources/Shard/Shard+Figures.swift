@@ -48,7 +48,7 @@ extension Shard {
         var figures = ShardFigures()
         figures.points = generation.view.pointCount
         figures.unindexedRows = UInt64(generation.unindexedRows)
-        figures.adoptedRows = generation.graphs.reduce(0) { $0 + $1.adoptedRows.load(ordering: .relaxed) }
+        figures.adoptedRows = generation.graphs.reduce(0) { $0 + $1.adoptedRowCount }
         figures.deadRows = deadRows
         figures.payloadIndexRowsLeft = payloadIndexRowsLeft
         figures.diskBytes = generation.store.environment.usedBytes + generation.index.environment.usedBytes

@@ -9,6 +9,9 @@ extension HNSWGraph {
     /// A row with fewer known neighbours than `m` divided by this is searched for.
     private static let fewestKnown = 4
 
+    /// Rows that took over the links of another graph, since this one was opened.
+    package var adoptedRowCount: UInt64 { adoptedRows.load(ordering: .relaxed) }
+
     /// The level-0 links of the rows from `first` on that are in the graph, `maximumRows` at most, each to rows before it:
     /// what is needed to insert the rows in their order elsewhere.
     package func earlierLinks(from first: Slot, maximumRows: Int) -> LinkPage {

@@ -1,6 +1,6 @@
 internal import CKernels
 package import DataModel
-package import Synchronization
+internal import Synchronization
 
 /// The HNSW graph of one vector space in one replica.
 ///
@@ -67,8 +67,7 @@ package final class HNSWGraph: @unchecked Sendable {
     /// `level << 32 | slot + 1` of the entry point; 0 when there is none.
     let entry = Atomic<UInt64>(0)
     let upperRowCount = Atomic<UInt32>(0)
-    /// Rows that took over the links of another graph, since this one was opened.
-    package let adoptedRows = Atomic<UInt64>(0)
+    let adoptedRows = Atomic<UInt64>(0)
     /// Held while a row is inserted that becomes the entry point.
     let promotion = Mutex(())
     let linkLocks = StripedLocks()

@@ -12,6 +12,7 @@ final class FakeReplica: ShardService, ReplicaService {
         var status = ReplicaStatus(position: .start, points: 0, indexedRows: 0, unindexedRows: 0, diskBytes: 0)
         var backup = BackupState(position: .start, unindexedRows: 0)
         var digest = ReplicaDigest(position: .start, virtualShards: [:])
+        var links: LinkPage?
         /// Thrown in place of any answer.
         var error: ShardError?
     }
@@ -25,6 +26,7 @@ final class FakeReplica: ShardService, ReplicaService {
         var records: [LogRecord] = []
         var previous: LogPosition?
         var digested: [VirtualShardRange] = []
+        var wantedLinks: LinkRequest?
         var offer: SnapshotOffer?
         var chunk: SnapshotChunk?
         var finished: (transfer: UInt64, checksums: [String: UInt64])?
@@ -96,6 +98,10 @@ final class FakeReplica: ShardService, ReplicaService {
         of ranges: [VirtualShardRange], context: RequestContext
     ) async throws(ShardError) -> ReplicaDigest {
         try await answer(context) { $0.digested = ranges }.digest
+    }
+
+    func links(_ request: LinkRequest, context: RequestContext) async throws(ShardError) -> LinkPage? {
+        try await answer(context) { $0.wantedLinks = request }.links
     }
 
     func beginSnapshot(_ offer: SnapshotOffer, context: RequestContext) async throws(ShardError) {

@@ -102,6 +102,37 @@ import Testing
         #expect(seen.digested == ranges)
     }
 
+    @Test(arguments: 0..<6 as Range<UInt64>) func links(seed: UInt64) async throws {
+        var random = SeededGenerator(seed: seed)
+        let replica = FakeReplica()
+        let request = LinkRequest(
+            layout: random.next(), space: UInt16(seed), first: UInt32(seed) * 1_000, maximumRows: 512)
+        var page = LinkPage(first: request.first)
+        for row in 0..<seed { page.append((0..<row).map { _ in UInt32(truncatingIfNeeded: random.next()) }) }
+        // A replica with other slots has no page.
+        let answer = seed == 0 ? nil : page
+        replica.answers.withLock { $0.links = answer }
+        try await withPeer(replica) { peer, _ in
+            let links = try await peer.replica(FakeHost.id).links(request, context: .soon())
+            #expect(links == answer)
+        }
+        #expect(replica.seen.withLock { $0.wantedLinks } == request)
+    }
+
+    /// Pages that would be read past their ends.
+    @Test func pagesOfLinksThatDoNotFitTogether() {
+        for (first, starts, slots) in [
+            (0, [], []), (0, [1, 2], [7, 7]), (0, [0, 2, 1], [7]), (0, [0, 1], [7, 8]), (0, [0, 3], [7]),
+            (UInt32.max, [0, 1, 2], [7, 8]),
+        ] as [(UInt32, [UInt32], [UInt32])] {
+            var writer = BinaryWriter()
+            writer.write(first)
+            writer.write(starts) { $0.write($1) }
+            writer.write(slots) { $0.write($1) }
+            #expect(throws: BinaryFormatError.self) { try LinkPage(decoding: writer.bytes) }
+        }
+    }
+
     @Test(arguments: 0..<6 as Range<UInt64>) func snapshots(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         let replica = FakeReplica()
