@@ -18,7 +18,8 @@ extension Shard {
     /// What to ask another replica for. Rows that are worth asking for wait for the answer, for a while.
     package func needLinks(holdingFor time: Duration) -> LinkNeed { generation.needLinks(holdingFor: time) }
 
-    package func take(_ page: LinkPage, for request: LinkRequest) { generation.take(page, for: request) }
+    /// - Returns: false when the answer does not fit the request, or not any more.
+    package func take(_ page: LinkPage, for request: LinkRequest) -> Bool { generation.take(page, for: request) }
 
     /// Searches for all that still waits.
     package func endFollowingLinks() { generation.endFollowing() }

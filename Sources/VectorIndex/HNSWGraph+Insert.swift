@@ -116,7 +116,10 @@ extension HNSWGraph {
                     count, limit: parameters.m, keepsPruned: true, salt: salt, into: chosen + layer * capacity)
             }
         }
-        for layer in 0...top { write(chosen + layer * capacity, count: counts[layer], to: slot, level: layer) }
+        // One that takes over links from another graph may know the row already.
+        linkLocks.withLock(of: slot) {
+            for layer in 0...top { write(chosen + layer * capacity, count: counts[layer], to: slot, level: layer) }
+        }
         for layer in 0...top {
             for index in 0..<counts[layer] {
                 addLink(from: chosen[layer * capacity + index], to: slot, level: layer, selection: &selection)

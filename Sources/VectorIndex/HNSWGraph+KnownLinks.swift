@@ -45,7 +45,8 @@ extension HNSWGraph {
             guard count >= max(1, parameters.m / Self.fewestKnown) else { return false }
             var selection = NeighbourSelection(comparison: comparison, maximumCandidates: capacity + 1)
             defer { selection.destroy() }
-            write(start, count: count, to: slot, level: 0)
+            // Others that follow may link to it already.
+            linkLocks.withLock(of: slot) { write(start, count: count, to: slot, level: 0) }
             for index in 0..<count { addLink(from: start[index], to: slot, level: 0, selection: &selection) }
             adoptedRows.wrappingAdd(1, ordering: .relaxed)
             return true

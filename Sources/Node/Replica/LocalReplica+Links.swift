@@ -11,7 +11,7 @@ extension LocalReplica {
     private static let linkPatience: Duration = .seconds(1)
     /// While the primary indexes the next rows itself.
     private static let linkPoll: Duration = .milliseconds(20)
-    /// After a primary was of no help; it may be again.
+    /// After a primary was of no help; twice as long when it was not again, up to `layoutPause`.
     private static let linkPause: Duration = .seconds(1)
     /// After rows were found to lie in other slots, which seldom changes.
     private static let layoutPause: Duration = .seconds(60)
@@ -30,35 +30,47 @@ extension LocalReplica {
         }
         guard begins else { return }
         Task {
-            let pause = await followLinks()
+            let outcome = await followLinks()
             (try? self.shard())?.endFollowingLinks()
             state.withLock { state in
                 state.isFollowingLinks = false
-                state.linksWantedFrom = .now + pause
+                state.linkPause =
+                    switch outcome {
+                    case .done: .zero
+                    case .noHelp: min(max(Self.linkPause, state.linkPause * 2), Self.layoutPause)
+                    case .otherLayout: Self.layoutPause
+                    }
+                state.linksWantedFrom = .now + state.linkPause
             }
         }
     }
 
-    /// - Returns: when to ask again: later, when the primary was of no help.
-    private func followLinks() async -> Duration {
+    private enum LinkOutcome {
+        case done
+        /// The primary does not answer, or its graph is not ahead of this one.
+        case noHelp
+        case otherLayout
+    }
+
+    private func followLinks() async -> LinkOutcome {
         var lastPage = ContinuousClock.now
         while let need = (try? shard())?.needLinks(holdingFor: Self.linkPatience), need != .nothing {
             if case .page(let request) = need {
                 do throws(ShardError) {
-                    guard let page = try await ask(request) else { return Self.layoutPause }
+                    guard let page = try await ask(request) else { return .otherLayout }
                     if page.rowCount > 0 {
-                        try shard().take(page, for: request)
+                        guard try shard().take(page, for: request) else { return .noHelp }
                         lastPage = .now
-                        continue
                     }
+                    if page.rowCount == Int(request.maximumRows) { continue }
                 } catch {
-                    return Self.linkPause
+                    return .noHelp
                 }
-                guard .now - lastPage < Self.linkPatience else { return Self.linkPause }
+                guard .now - lastPage < Self.linkPatience else { return .noHelp }
             }
-            guard (try? await Task.sleep(for: Self.linkPoll)) != nil else { return .zero }
+            guard (try? await Task.sleep(for: Self.linkPoll)) != nil else { return .done }
         }
-        return .zero
+        return .done
     }
 
     private func ask(_ request: LinkRequest) async throws(ShardError) -> LinkPage? {

@@ -77,6 +77,7 @@ final class LocalReplica: Sendable {
         var isFollowingLinks = false
         /// When the primary's graph is asked again, after it was of no help.
         var linksWantedFrom = ContinuousClock.now
+        var linkPause = Duration.zero
         /// While a split or merge fills the shard on this node.
         var filler: ShardFiller?
         /// Whether the shard has its log, and this replica may take the primary's role.

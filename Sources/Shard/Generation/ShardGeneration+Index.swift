@@ -17,8 +17,8 @@ extension ShardGeneration {
             return nil
         }
         let slots = view.slotCount
-        return graphs.indices.filter { graphs[$0].count < indexableRows(of: $0, slots: slots).limit }
-            .min { graphs[$0].count < graphs[$1].count }
+        return graphs.indices.filter { graphs[$0].claimedCount < indexableRows(of: $0, slots: slots).limit }
+            .min { graphs[$0].claimedCount < graphs[$1].claimedCount }
     }
 
     /// Puts some rows into the graph of `space`, on the calling thread.
@@ -27,12 +27,13 @@ extension ShardGeneration {
     ///   others wait for them.
     func index(_ space: Int, isIdle: Bool) {
         let view = view
+        let (limit, known) = indexableRows(of: space, slots: view.slotCount)
         // The view keeps the blocks that the walk meets, and the set that it skips rows by.
         withExtendedLifetime(view) {
             for _ in 0..<rowsPerTurn where !isOverlayFull && !(isIdle && isIndexingAwaited) {
-                let (limit, known) = indexableRows(of: space, slots: view.slotCount)
+                let next = graphs[space].claimedCount
                 let inserted = graphs[space].insertNext(
-                    below: limit, skipping: view.deleted[space].rows, known: known)
+                    below: limit, skipping: view.deleted[space].rows, known: known.first { $0.end > next })
                 if inserted == nil { break }
             }
         }

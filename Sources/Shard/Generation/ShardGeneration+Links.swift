@@ -17,15 +17,13 @@ extension ShardGeneration {
 
     /// Which rows of a space may be put into the graph now.
     ///
-    /// - Returns: the slot behind the last of them, and the links of the next one, where they are known.
-    func indexableRows(of space: Int, slots: UInt32) -> (limit: UInt32, known: LinkPage?) {
-        followed.withLock { followed in
-            let links = followed[space]
-            let next = graphs[space].claimedCount
-            let known = links.pages.first { $0.end > next }
-            guard let heldUntil = links.heldUntil, heldUntil > .now else { return (slots, known) }
-            return (min(slots, links.pages.last?.end ?? 0), known)
-        }
+    /// - Returns: the slot behind the last of them, and what is known of their links.
+    func indexableRows(of space: Int, slots: UInt32) -> (limit: UInt32, known: [LinkPage]) {
+        let links = followed.withLock { $0[space] }
+        // With so many that writers would wait, none is held back.
+        let isFull = Int(slots) - Int(min(slots, graphs[space].count)) >= options.maximumUnindexedRows
+        guard !isFull, let heldUntil = links.heldUntil, heldUntil > .now else { return (slots, links.pages) }
+        return (min(slots, links.pages.last?.end ?? 0), links.pages)
     }
 
     /// Holds rows back that are worth asking another replica for.
@@ -33,6 +31,8 @@ extension ShardGeneration {
         let (slots, layout) = current.withLock { ($0.view.slotCount, $0.layout) }
         return followed.withLock { followed in
             var need = LinkNeed.nothing
+            // The space that is furthest behind comes first.
+            var wanted: LinkRequest?
             for space in graphs.indices {
                 let next = graphs[space].claimedCount
                 followed[space].pages.removeAll { $0.end <= next }
@@ -43,28 +43,33 @@ extension ShardGeneration {
                 }
                 followed[space].heldUntil = .now + time
                 if Int(first - next) > Self.rowsAhead {
-                    if need == .nothing { need = .later }
-                } else {
-                    need = .page(
-                        LinkRequest(
-                            layout: layout.rawValue, space: UInt16(space), first: first,
-                            maximumRows: min(slots - first, UInt32(Self.rowsPerPage))))
+                    need = .later
+                } else if first < wanted?.first ?? .max {
+                    wanted = LinkRequest(
+                        layout: layout.rawValue, space: UInt16(space), first: first,
+                        maximumRows: min(slots - first, UInt32(Self.rowsPerPage)))
                 }
             }
-            return need
+            return wanted.map { .page($0) } ?? need
         }
     }
 
-    /// Takes in an answer; one that does not fit any more is passed over.
-    func take(_ page: LinkPage, for request: LinkRequest) {
+    /// Takes in an answer.
+    ///
+    /// - Returns: false when it does not fit, or not any more.
+    func take(_ page: LinkPage, for request: LinkRequest) -> Bool {
         let (slots, layout) = current.withLock { ($0.view.slotCount, $0.layout) }
         let space = Int(request.space)
-        guard layout.rawValue == request.layout, page.first == request.first, page.end <= slots else { return }
-        followed.withLock { followed in
-            let end = followed[space].pages.last?.end
-            if end == nil || end == page.first { followed[space].pages.append(page) }
+        guard layout.rawValue == request.layout, page.first == request.first, page.end <= slots,
+            page.rowCount <= Self.rowsPerPage
+        else { return false }
+        let fits = followed.withLock { followed in
+            guard followed[space].pages.last.map({ $0.end == page.first }) ?? true else { return false }
+            followed[space].pages.append(page)
+            return true
         }
-        indexing.submit(self)
+        if fits { indexing.submit(self) }
+        return fits
     }
 
     /// No row waits for links any more.
