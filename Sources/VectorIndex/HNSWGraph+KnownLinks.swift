@@ -21,7 +21,7 @@ extension HNSWGraph {
         return page
     }
 
-    /// Lists whose places are all taken are the longest; a shorter one ends with a 0.
+    /// A list ends with a 0, or where its room does.
     private func levelZeroLinks(of slot: Slot) -> some Sequence<Slot> {
         let links = view.links(of: slot, level: 0, upperRows: 0)
         return (0..<view.capacity(level: 0)).lazy

@@ -13,18 +13,6 @@ import Testing
         #expect(try await eventually { shard.unindexedRows == 0 })
     }
 
-    /// The share of the ten exact neighbours that a search finds, over 100 queries.
-    private func recall(_ shard: Shard) async throws -> Double {
-        var generator = SeededGenerator(seed: 77)
-        var found = 0
-        for _ in 0..<100 {
-            let query = generator.vector(16)
-            let exact = Set(try await shard.nearest(query, exact: true).map(\.record.id))
-            found += try await shard.nearest(query).count { exact.contains($0.record.id) }
-        }
-        return Double(found) / 1_000
-    }
-
     /// A shard that only ever held the given points.
     private func fresh(_ fixture: ShardFixture, _ points: [Record]) async throws -> (recall: Double, bytes: UInt64) {
         let shard = try fixture.open("fresh")
@@ -38,7 +26,7 @@ import Testing
                 })
         }
         try await indexed(shard)
-        let recall = try await recall(shard)
+        let recall = try await shard.recall()
         await shard.close()
         return (recall, diskBytes(fixture.folder + "/fresh"))
     }
@@ -83,7 +71,7 @@ import Testing
         #expect(shard.count() == UInt64(before.count))
         #expect(shard.deadRows < 256)
         try await indexed(shard)
-        let recall = try await recall(shard)
+        let recall = try await shard.recall()
         await shard.close()
         let (freshRecall, freshBytes) = try await fresh(fixture, before)
         #expect(recall >= freshRecall - 0.01)

@@ -38,17 +38,6 @@ import Testing
         follower.endFollowingLinks()
     }
 
-    private func recall(_ shard: Shard) async throws -> Double {
-        var generator = SeededGenerator(seed: 77)
-        var found = 0
-        for _ in 0..<100 {
-            let query = generator.vector(16)
-            let exact = Set(try await shard.nearest(query, exact: true).map(\.record.id))
-            found += try await shard.nearest(query).count { exact.contains($0.record.id) }
-        }
-        return Double(found) / 1_000
-    }
-
     @Test func mostLinksOfAReplicaAreThoseOfAnother() async throws {
         let fixture = try ShardFixture(options: Self.options)
         let (leader, follower) = (try fixture.open("leader"), try fixture.open("follower"))
@@ -63,7 +52,7 @@ import Testing
         try await indexed(follower)
         #expect(follower.figures().adoptedRows >= 1_000)
         #expect(leader.figures().adoptedRows == 0)
-        let (leaders, followers) = (try await recall(leader), try await recall(follower))
+        let (leaders, followers) = (try await leader.recall(), try await follower.recall())
         #expect(followers >= leaders - 0.02)
         await leader.close()
         await follower.close()

@@ -97,4 +97,16 @@ extension Shard {
         try await scroll(
             ScrollRequest(start: nil, limit: 1_000_000, withPayload: true, withVectors: .all), deadline: .after(soon))
     }
+
+    /// The share of the ten exact neighbours that a search finds, over 100 queries.
+    func recall() async throws -> Double {
+        var generator = SeededGenerator(seed: 77)
+        var found = 0
+        for _ in 0..<100 {
+            let query = generator.vector(16)
+            let exact = Set(try await nearest(query, exact: true).map(\.record.id))
+            found += try await nearest(query).count { exact.contains($0.record.id) }
+        }
+        return Double(found) / 1_000
+    }
 }
