@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from client import points_body
-from cluster import Cluster, eventually
+from cluster import eventually
+from unsupervised import Nodes
 
 COLLECTION = "linked"
 POINTS, DIMENSION, BATCH = 12_000, 64, 500
@@ -45,12 +46,14 @@ def recall(client, count):
 
 @pytest.fixture
 def pair(tmp_path):
-    cluster = Cluster(tmp_path, nodes=2, replication_factor=2, shards=1)
-    cluster.start()
-    schema = {"vectors": {"size": DIMENSION, "distance": "Euclid"}, "shard_number": 1, "replication_factor": 2}
-    cluster.client().put(f"/collections/{COLLECTION}", schema).expect(200)
-    yield cluster
-    cluster.stop()
+    nodes = Nodes(tmp_path, nodes=2, replication_factor=2, shards=1)
+    try:
+        nodes.start()
+        schema = {"vectors": {"size": DIMENSION, "distance": "Euclid"}, "shard_number": 1, "replication_factor": 2}
+        nodes.client().put(f"/collections/{COLLECTION}", schema).expect(200)
+        yield nodes
+    finally:
+        nodes.stop()
 
 
 def primary(cluster, through=1):
@@ -77,6 +80,7 @@ def test_a_backup_is_linked_as_its_primary_and_takes_over_with_the_same_recall(p
     measured(f"{share:.0%} of the backup's rows were linked from its primary; recall@10 {both:.3f}, of the backup {alone:.3f}")
     assert alone >= 0.95
     # It is the primary now, whom nobody tells anything.
+    pair.start(first)
     load(survivor, range(before, POINTS))
     pair.wait_until_in_sync()
     pair.wait_until_indexed()

@@ -58,6 +58,36 @@ import Testing
         await follower.close()
     }
 
+    /// Whoever asks only for one space lets the other's rows wait.
+    @Test func theSpaceThatIsFurthestBehindIsAskedForFirst() async throws {
+        let spaces = ["a", "b"].map { VectorSpace(name: $0, dimension: 8, distance: .euclid) }
+        let fixture = try ShardFixture(spaces: spaces, options: Self.options)
+        let (leader, follower) = (try fixture.open("leader"), try fixture.open("follower"))
+        var generator = SeededGenerator(seed: 3)
+        let points = (0..<4_000 as Range<UInt64>).map { number in
+            var vectors = NamedVectors()
+            for space in spaces { vectors[space.name] = generator.vector(8) }
+            return Point(id: .number(number), vectors: vectors, payload: Payload(json: Array("{}".utf8)))
+        }
+        let record = LogRecord(
+            position: LogPosition(sequence: SequenceNumber(1), epoch: Epoch(1)), operation: .upsert(points))
+        try await leader.apply([record])
+        try await indexed(leader)
+        try await follower.apply([record])
+        // Up to where each space's rows were asked for.
+        var ends: [UInt16: UInt32] = [:]
+        while case .page(let request) = follower.needLinks(holdingFor: Self.patience) {
+            for (space, end) in ends where space != request.space { #expect(request.first <= end + 512) }
+            let page = try #require(leader.links(request))
+            #expect(follower.take(page, for: request))
+            ends[request.space] = page.end
+        }
+        follower.endFollowingLinks()
+        try await indexed(follower)
+        await leader.close()
+        await follower.close()
+    }
+
     @Test func heldRowsAreIndexedWhenNobodyAnswers() async throws {
         let fixture = try ShardFixture(options: Self.options)
         let shard = try fixture.open()
