@@ -29,6 +29,33 @@ import Testing
         await copy.close()
     }
 
+    /// A snapshot often finds the checkpoint of another one under way.
+    @Test func snapshotsAtTheSameTimeAllBringTheGraph() async throws {
+        let fixture = try ShardFixture()
+        var generator = SeededGenerator(seed: 13)
+        let shard = try fixture.open()
+        let folder = fixture.folder
+        for round in 1...8 {
+            let first = UInt64(round * 500)
+            try await shard.upsert((first..<first + 500).map { point($0, generator.vector(16)) })
+            #expect(try await eventually { shard.unindexedRows == 0 })
+            try await withThrowingTaskGroup { group in
+                for number in 0..<4 {
+                    group.addTask { _ = try await shard.copySnapshot(to: folder + "/copy-\(round)-\(number)") }
+                }
+                try await group.waitForAll()
+            }
+        }
+        for round in 1...8 {
+            for number in 0..<4 {
+                let copy = try fixture.open("copy-\(round)-\(number)")
+                #expect(copy.status().indexedRows == round * 500)
+                await copy.close()
+            }
+        }
+        await shard.close()
+    }
+
     @Test func aDamagedIndexIsBuiltAnewAndADamagedTruthIsRefused() async throws {
         let fixture = try ShardFixture()
         var generator = SeededGenerator(seed: 12)

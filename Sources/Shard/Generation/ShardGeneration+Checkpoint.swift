@@ -56,13 +56,17 @@ extension ShardGeneration {
     /// on, but for the moment in which the changed blocks are frozen.
     func checkpoint() {
         guard let isStored = checkpointing.withLockIfAvailable({ checkpoint(&$0) }) else { return }
-        // Those who found the overlay full.
-        if isStored { indexing.submit(self) }
+        if isStored { resumeIndexing() }
     }
 
     /// Like `checkpoint`, but behind the one that runs: stores all that was indexed before the call.
     func checkpointAll() {
-        checkpointing.withLock { last in _ = checkpoint(&last) }
+        if checkpointing.withLock({ checkpoint(&$0) }) { resumeIndexing() }
+    }
+
+    /// Calls the threads that found the overlay full.
+    private func resumeIndexing() {
+        indexing.submit(self)
     }
 
     /// - Returns: false when it failed, and is tried again later.
