@@ -127,10 +127,12 @@ import Testing
     @Test func withRoomForAllACheckpointIsNotForcedByMemory() async throws {
         let fixture = try ShardFixture()
         let shard = try fixture.open()
+        let start = ContinuousClock.now
         try await Self.fill(shard, Peaks())
         #expect(try await eventually(within: soon) { shard.unindexedRows == 0 })
-        // One for every 8,192 rows.
-        #expect(shard.figures().checkpoints <= 3)
+        // One for every 8,192 rows, and on a busy machine those that come with time.
+        let timely = Int((ContinuousClock.now - start) / .seconds(5))
+        #expect(shard.figures().checkpoints <= 3 + timely)
         await shard.close()
         let reopened = try fixture.open()
         #expect(reopened.unindexedRows == 0 && reopened.figures().overlayBytes < 1 << 20)

@@ -9,8 +9,8 @@ extension Resharding {
     package static func newShards(
         _ plan: ReshardPlan, operation: String, first: UInt32, in state: ClusterState
     ) -> [ShardRecord]? {
-        let nodes = homes(of: plan, in: state).filter { state.isLive($0) }
-        guard !nodes.isEmpty else { return nil }
+        let homes = places(for: plan, in: state)
+        guard let nodes = homes.map({ $0.filter { state.isLive($0) } }).first(where: { !$0.isEmpty }) else { return nil }
         return plan.into.enumerated().map { index, ranges in
             // In turns, so that a split's halves are not all written on one node.
             let primary = nodes[index % nodes.count]
@@ -22,15 +22,21 @@ extension Resharding {
         }
     }
 
-    /// The nodes that get replicas: those of the anchor, its primary first; while none of them lives, those of the others.
-    static func homes(of plan: ReshardPlan, in state: ClusterState) -> [NodeID] {
+    /// The nodes that get replicas of a new shard: those of the anchor; where the shard began elsewhere, since none of them
+    /// lived then, those of the source it began at.
+    static func homes(of shard: ShardRecord, _ plan: ReshardPlan, in state: ClusterState) -> [NodeID] {
+        let places = places(for: plan, in: state)
+        return places.first { $0.contains(shard.primary) } ?? places.first ?? []
+    }
+
+    /// The nodes of each shard that is replaced, its primary first; those of the anchor before the others.
+    private static func places(for plan: ReshardPlan, in state: ClusterState) -> [[NodeID]] {
         let records = ([plan.anchor] + plan.from.filter { $0 != plan.anchor }).compactMap {
             state.shard(ShardID(collection: plan.collection, number: $0))?.value
         }
-        let nodes = records.map { record in
+        return records.map { record in
             [record.primary] + record.replicas.map(\.node).filter { $0 != record.primary }
         }
-        return nodes.first { $0.contains { state.isLive($0) } } ?? nodes.first ?? []
     }
 
     /// Why the new shards must be filled from scratch, in others: what is there cannot be gone on with.
@@ -58,13 +64,15 @@ extension Resharding {
         return nil
     }
 
-    /// Whether every new shard has nearly all that there is, on each of its replicas whose node lives.
+    /// Whether every new shard has nearly all that there is, on each of its replicas whose node lives. Those of dead nodes
+    /// have their places too: nobody adds them later.
     package static func mayCutOver(_ shards: [Stored<ShardRecord>], _ plan: ReshardPlan, in state: ClusterState) -> Bool {
         guard shards.map(\.value.virtualShards) == plan.into else { return false }
-        let homes = homes(of: plan, in: state)
         return shards.allSatisfy { shard in
             state.fillingProgress(of: shard.value)?.phase == .following
-                && homes.allSatisfy { !state.isLive($0) || shard.value.isInSync($0) }
+                && homes(of: shard.value, plan, in: state).allSatisfy { node in
+                    shard.value.replica(on: node).map { $0.state == .inSync || !state.isLive(node) } ?? false
+                }
         }
     }
 

@@ -138,6 +138,46 @@ import Testing
         #expect(owners(world, id) == Array(repeating: 3, count: 128))
     }
 
+    /// Nobody would add them later: the shard would have fewer copies than its collection asks for, for good.
+    @Test func replicasOfDeadNodesHaveTheirPlacesBeforeTheCutOver() throws {
+        var (world, id) = try world()
+        let source = try #require(world.shard(id, 0))
+        let dead = try #require(source.inSync.first { $0 != source.primary })
+        world.fall(dead)
+        world.settle()
+        try split(&world, id)
+        world.settle()
+        try report(&world, .following)
+        #expect(Resharding.conductor(of: try #require(world.operation("op")), in: world.state) == nil)
+        world.settle()
+        #expect(Resharding.conductor(of: try #require(world.operation("op")), in: world.state) == source.primary)
+        let isOver = try cutOver(&world)
+        #expect(isOver)
+        for number: UInt32 in [3, 4] {
+            #expect(Set(world.shard(id, number)?.replicas.map(\.node) ?? []) == [source.primary, dead])
+        }
+    }
+
+    @Test func aMergeThatBeganBesideItsAnchorHasNoMoreReplicasThanItsShards() throws {
+        var (world, id) = try world()
+        let anchor = try #require(world.shard(id, 0))
+        let other = try #require(
+            world.state.shards(of: id).map(\.value).first { $0.replicas.contains { anchor.replica(on: $0.node) == nil } })
+        put(
+            &world,
+            try Resharding.merge(
+                [anchor, other].map {
+                    .init(number: $0.id.number, virtualShards: $0.virtualShards, bytes: $0.id == anchor.id ? 2 : 1)
+                }, of: id))
+        for replica in anchor.replicas { world.fall(replica.node) }
+        world.settle()
+        for replica in anchor.replicas { world.join(replica.node) }
+        try report(&world, .following)
+        world.settle()
+        let merged = try #require(try filling(world).first).value
+        #expect(Set(merged.replicas.map(\.node)) == Set(other.replicas.map(\.node)))
+    }
+
     /// The sources' primaries write their records anew before they take writes again.
     @Test func aCutOverThatComesTooLateChangesNothing() throws {
         var (world, id) = try world(replicas: 1)

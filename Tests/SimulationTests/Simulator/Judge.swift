@@ -15,6 +15,7 @@ final class Judge {
         var promotions = 0
         var snapshots = 0
         var moves = 0
+        var reshardings = 0
         /// Reads that saw less than an earlier one: what is not acknowledged may be seen on one replica before it is on
         /// the others.
         var regressions = 0
@@ -30,6 +31,7 @@ final class Judge {
             sum.promotions += other.promotions
             sum.snapshots += other.snapshots
             sum.moves += other.moves
+            sum.reshardings += other.reshardings
             sum.regressions += other.regressions
         }
     }
@@ -39,13 +41,21 @@ final class Judge {
     /// The first one; the history ends with it.
     private(set) var violation: String?
 
-    /// Who is the primary in each epoch, and what was written at each position, by any replica.
-    private var primaries: [Epoch: NodeID] = [:]
-    private var contents: [LogPosition: SimulatedRecord] = [:]
-    /// In order of sequences.
-    private(set) var acknowledged: [SequenceNumber: LogPosition] = [:]
-    private var newest: [Int: LogPosition] = [:]
-    private var newestOfAll: LogPosition?
+    /// What a shard's history is made of so far.
+    private struct History {
+        /// Who is the primary in each epoch.
+        var primaries: [Epoch: NodeID] = [:]
+        /// What was written at each position, by any replica.
+        var contents: [LogPosition: SimulatedRecord] = [:]
+        var acknowledged: [SequenceNumber: LogPosition] = [:]
+        var newest: LogPosition?
+    }
+
+    private var histories: [ShardID: History] = [:]
+    /// The keys that values were written to.
+    private var written: [UInt64: Int] = [:]
+    /// By key: the newest acknowledged write that had an effect.
+    private var newest: [Int: SimulatedRecord] = [:]
     private var newestRead: [Int: SequenceNumber] = [:]
 
     init(_ simulation: Simulation) { self.simulation = simulation }
@@ -58,45 +68,91 @@ final class Judge {
     // MARK: - Writes
 
     /// A primary gave the record its place.
-    func ordered(_ record: SimulatedRecord, by node: NodeID) {
+    func ordered(_ record: SimulatedRecord, in shard: ShardID, by node: NodeID) {
         let epoch = record.position.epoch
-        if primaries[epoch] != node {
-            fail(
-                "node \(node) orders a write in epoch \(epoch), whose primary is \(primaries[epoch]?.description ?? "-")"
-            )
+        let primary = histories[shard]?.primaries[epoch]
+        if primary != node {
+            fail("node \(node) orders a write in epoch \(epoch), whose primary is \(primary?.description ?? "-")")
         }
-        if let other = contents.updateValue(record, forKey: record.position), other != record {
+        if let other = histories[shard, default: History()].contents.updateValue(record, forKey: record.position),
+            other != record
+        {
             fail("sequence \(record.position.sequence) of epoch \(epoch) was used twice")
         }
+        if case .set(let value) = record.effect { written[value] = record.key }
     }
 
-    func acknowledged(_ position: LogPosition, by node: NodeID) {
-        figures.acknowledgedWrites += 1
-        guard let record = contents[position] else { return fail("\(position) was acknowledged, and nobody wrote it") }
-        if let other = acknowledged.updateValue(position, forKey: position.sequence), other != position {
-            fail("\(position) and \(other) were both acknowledged")
+    /// - Parameter client: whether it is a client who hears of it, not a shard that takes points over.
+    func acknowledged(_ position: LogPosition, in shard: ShardID, by node: NodeID, client: Bool = true) {
+        guard let record = histories[shard]?.contents[position] else {
+            return fail("\(position) was acknowledged, and nobody wrote it")
         }
-        simulation.trace("node \(node): acknowledges \(position.sequence) of epoch \(position.epoch)")
-        newestOfAll = newestOfAll.map { $0.sequence > position.sequence ? $0 : position } ?? position
-        newest[record.key] = newest[record.key].map { $0.sequence > position.sequence ? $0 : position } ?? position
-        for member in simulation.store.record?.value.inSync ?? [] { check(member, holds: [position]) }
+        let other = histories[shard, default: History()].acknowledged.updateValue(position, forKey: position.sequence)
+        if let other, other != position { fail("\(position) and \(other) were both acknowledged") }
+        simulation.trace(
+            "node \(node): acknowledges \(position.sequence) of epoch \(position.epoch), shard \(shard.number)")
+        if histories[shard]?.newest.map({ $0.sequence < position.sequence }) ?? true {
+            histories[shard]?.newest = position
+        }
+        if let present = simulation.store.records[shard]?.value, present.filling == nil {
+            for member in present.inSync { check(member, of: shard, holds: [position]) }
+        }
+        guard client else { return }
+        figures.acknowledgedWrites += 1
+        guard record.effect != .none, newest[record.key].map({ $0.version < record.version }) ?? true else { return }
+        newest[record.key] = record
+        // The shard may have been replaced since: then others must have the write.
+        for present in simulation.store.serving where simulation.owns(present, record.key) {
+            for member in present.inSync { check(member, of: present.id, isCurrentAt: record.key) }
+        }
     }
 
-    private func check(_ member: NodeID, holds positions: some Sequence<LogPosition>) {
+    private func check(_ member: NodeID, of shard: ShardID, holds positions: some Sequence<LogPosition>) {
         let node = simulation.node(member)
         // A disk that was lost is not the protocol's fault; what it makes of it is.
-        if node.diskWasLost { return }
-        let files = node.files ?? SimulatedFiles()
+        if node.lost.contains(shard) { return }
+        let files = node.files[shard] ?? SimulatedFiles()
         if let missing = positions.first(where: { !files.holds($0) }) {
             fail(
-                "node \(member) is in sync, and lacks the acknowledged write \(missing.sequence) of epoch \(missing.epoch)"
-            )
+                "node \(member) is in sync in shard \(shard.number), and lacks the acknowledged write "
+                    + "\(missing.sequence) of epoch \(missing.epoch)")
         }
+    }
+
+    /// That a replica has the newest acknowledged write of a key, wherever that was done.
+    private func check(_ member: NodeID, of shard: ShardID, isCurrentAt key: Int) {
+        let node = simulation.node(member)
+        guard !node.lost.contains(shard), let due = newest[key],
+            Self.isOlder(node.files[shard]?.points[key], than: due)
+        else { return }
+        fail("node \(member) is in sync in shard \(shard.number), and lacks the newest write of key \(key)")
+    }
+
+    /// Whether a point is not what a write left, nor what a later one did.
+    private static func isOlder(_ point: SimulatedFiles.Point?, than due: SimulatedRecord) -> Bool {
+        point?.version ?? .zero < due.version
     }
 
     // MARK: - Records and files
 
-    func recordChanged(from former: ShardRecord?, to record: ShardRecord) {
+    func mapChanged(from former: [ShardID: Stored<ShardRecord>]) {
+        let present = simulation.store.records
+        for (id, record) in present.sorted(by: { $0.key < $1.key }) where former[id] != record {
+            recordChanged(from: former[id]?.value, to: record.value)
+        }
+        for node in simulation.nodes {
+            node.lost = node.lost.filter { present[$0]?.value.isInSync(node.id) == true }
+        }
+        let owned = simulation.store.serving.flatMap(\.virtualShards)
+        if owned.reduce(0, { $0 + $1.count }) != simulation.virtualShards
+            || VirtualShardSet(owned) != VirtualShardSet([simulation.allVirtualShards])
+        {
+            fail("the shards that serve do not own each virtual shard once: \(owned)")
+        }
+    }
+
+    private func recordChanged(from former: ShardRecord?, to record: ShardRecord) {
+        let id = record.id
         if let violation = record.violation { fail(violation) }
         if let former {
             if record.epoch < former.epoch { fail("the epoch fell") }
@@ -108,25 +164,33 @@ final class Judge {
             if former.primary != record.primary { figures.primaries += 1 }
             if former.epoch != record.epoch { figures.epochs += 1 }
         }
-        if primaries.updateValue(record.primary, forKey: record.epoch) ?? record.primary != record.primary {
-            fail("two primaries in epoch \(record.epoch)")
-        }
-        for node in simulation.nodes where !record.isInSync(node.id) { node.diskWasLost = false }
-        for member in record.inSync { check(member, holds: acknowledged.values) }
+        let primary = histories[id, default: History()].primaries.updateValue(record.primary, forKey: record.epoch)
+        if primary ?? record.primary != record.primary { fail("two primaries in epoch \(record.epoch)") }
+        for node in simulation.nodes where !record.isInSync(node.id) { node.lost.remove(id) }
+        for member in record.inSync { checkAll(member, of: record) }
     }
 
-    func filesReplaced(on node: SimulatedNode) {
-        if simulation.store.record?.value.isInSync(node.id) == true { check(node.id, holds: acknowledged.values) }
+    private func checkAll(_ member: NodeID, of record: ShardRecord) {
+        guard record.filling == nil else { return }
+        check(member, of: record.id, holds: histories[record.id]?.acknowledged.values.map(\.self) ?? [])
+        for key in 0..<simulation.profile.keys where simulation.owns(record, key) {
+            check(member, of: record.id, isCurrentAt: key)
+        }
+    }
+
+    func filesReplaced(of shard: ShardID, on node: SimulatedNode) {
+        guard let record = simulation.store.records[shard]?.value, record.isInSync(node.id) else { return }
+        checkAll(node.id, of: record)
     }
 
     /// A primary knows all that its backups have: else they would differ from it until the next write, or for ever.
-    func logGrew(on node: SimulatedNode) {
-        guard let record = simulation.store.record, record.value.primary != node.id, let files = node.files else {
-            return
-        }
+    func logGrew(of shard: ShardID, on node: SimulatedNode) {
+        guard let record = simulation.store.records[shard], record.value.primary != node.id,
+            let files = node.files[shard]
+        else { return }
         let primary = simulation.node(record.value.primary)
-        guard let session = primary.replica?.primary?.session, !session.isOver, session.record == record,
-            session.state.acked(by: node.id) != nil, primary.files?.holds(files.position) == false
+        guard let session = primary.replicas[shard]?.primary?.session, !session.isOver, session.record == record,
+            session.state.acked(by: node.id) != nil, primary.files[shard]?.holds(files.position) == false
         else { return }
         fail(
             "node \(node.id) wrote sequence \(files.position.sequence) of epoch \(files.position.epoch), "
@@ -134,13 +198,13 @@ final class Judge {
     }
 
     /// A primary that knows its in-sync set keeps what the set's members still have to get.
-    func logTrimmed(on node: SimulatedNode) {
-        guard let record = simulation.store.record, let primary = node.replica?.primary,
+    func logTrimmed(of shard: ShardID, on node: SimulatedNode) {
+        guard let record = simulation.store.records[shard], let primary = node.replicas[shard]?.primary,
             primary.session.record == record, !primary.session.isOver, record.value.primary == node.id
         else { return }
-        for member in record.value.inSync where !simulation.node(member).diskWasLost {
-            let position = simulation.node(member).files?.position ?? .start
-            if Int(position.sequence.rawValue) < node.files?.trimmed ?? 0 {
+        for member in record.value.inSync where !simulation.node(member).lost.contains(shard) {
+            let position = simulation.node(member).files[shard]?.position ?? .start
+            if Int(position.sequence.rawValue) < node.files[shard]?.trimmed ?? 0 {
                 fail("the log of primary \(node.id) does not reach back to node \(member), which is in sync")
             }
         }
@@ -150,33 +214,32 @@ final class Judge {
 
     /// What a read that begins now must see.
     struct ReadDuty {
-        let everything: LogPosition?
-        let key: Int
-        let point: LogPosition?
-        let seen: SequenceNumber?
+        fileprivate let everything: [ShardID: LogPosition]
+        fileprivate let key: Int
+        fileprivate let point: SimulatedRecord?
+        fileprivate let seen: SequenceNumber?
     }
 
     func beginRead(of key: Int) -> ReadDuty {
-        ReadDuty(everything: newestOfAll, key: key, point: newest[key], seen: newestRead[key])
+        ReadDuty(
+            everything: histories.compactMapValues(\.newest), key: key, point: newest[key], seen: newestRead[key])
     }
 
-    func endRead(_ duty: ReadDuty, files: SimulatedFiles, from node: NodeID) {
+    func endRead(_ duty: ReadDuty, of shard: ShardID, files: SimulatedFiles, from node: NodeID) {
         figures.reads += 1
         let point = files.points[duty.key]
-        if let everything = duty.everything, !files.holds(everything) {
+        if let everything = duty.everything[shard], !files.holds(everything) {
             fail(
                 "a read from node \(node) lacks the write \(everything.sequence), which was acknowledged before it began"
             )
         }
-        if let due = duty.point, contents[due]?.effect != SimulatedRecord.Effect.none,
-            point?.position.sequence ?? .zero < due.sequence
-        {
+        if let due = duty.point, Self.isOlder(point, than: due) {
             fail("a read from node \(node) saw an older point than the one acknowledged before it began")
         }
-        if let point, case .set(let value)? = contents[point.position]?.effect, value != point.value {
-            fail("a read from node \(node) saw a value that was not written at \(point.position.sequence)")
+        if let value = point?.value, written[value] != duty.key {
+            fail("a read from node \(node) saw a value that was not written to this key")
         }
-        guard let seen = point?.position.sequence else { return }
+        guard let seen = point?.version else { return }
         if let earlier = duty.seen, seen < earlier { figures.regressions += 1 }
         newestRead[duty.key] = max(newestRead[duty.key] ?? .zero, seen)
     }
@@ -185,29 +248,37 @@ final class Judge {
 
     /// What is not as it must be when everything works again and nothing is under way; nil when it is.
     func unrest() -> String? {
-        guard let record = simulation.store.record?.value else { return "no record" }
+        for record in simulation.store.all {
+            if let reason = unrest(record) { return "shard \(record.id.number): \(reason)" }
+        }
+        for node in simulation.nodes {
+            for shard in node.files.keys.sorted()
+            where simulation.store.records[shard]?.value.replica(on: node.id) == nil {
+                return "node \(node.id) keeps files of shard \(shard.number) that no record names"
+            }
+        }
+        return simulation.store.operations.first { !$0.state.isFinal }.map { "operation \($0.id): \($0.detail)" }
+    }
+
+    private func unrest(_ record: ShardRecord) -> String? {
+        if record.filling != nil { return "it is being filled" }
         if record.inSync.count != record.replicas.count { return "in sync are \(record.inSync)" }
         if record.replicas.count != simulation.profile.replicas { return "\(record.replicas.count) replicas" }
         if record.handover != nil { return "a handover is under way" }
-        let logs = record.inSync.map { simulation.node($0).files?.records ?? [] }
-        if let first = logs.first, let other = logs.first(where: { $0 != first }) {
-            return
-                "the logs end at \(first.last?.position.sequence ?? .zero) and \(other.last?.position.sequence ?? .zero)"
-        }
-        for node in simulation.nodes where record.replica(on: node.id) == nil && node.files != nil {
-            return "node \(node.id) keeps files that no record names"
-        }
-        return simulation.store.operations.first { !$0.state.isFinal }.map { "operation \($0.id) is not over" }
+        let logs = record.inSync.map { simulation.node($0).files[record.id]?.records ?? [] }
+        guard let first = logs.first, let other = logs.first(where: { $0 != first }) else { return nil }
+        return "the logs end at \(first.last?.position.sequence ?? .zero) and \(other.last?.position.sequence ?? .zero)"
     }
 
     func checkPoints() {
-        guard let record = simulation.store.record?.value else { return }
-        var points: [Int: SimulatedFiles.Point]?
-        for member in record.inSync {
-            check(member, holds: acknowledged.values)
-            let own = simulation.node(member).files?.points ?? [:]
-            if let points, points != own { fail("replicas in sync differ in their points") }
-            points = own
+        for record in simulation.store.serving {
+            var points: [Int: SimulatedFiles.Point]?
+            for member in record.inSync {
+                checkAll(member, of: record)
+                let own = simulation.node(member).files[record.id]?.points ?? [:]
+                if let points, points != own { fail("replicas in sync differ in their points") }
+                points = own
+            }
         }
     }
 }

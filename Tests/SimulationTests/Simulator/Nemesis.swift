@@ -26,13 +26,15 @@ final class Nemesis {
 
     private func isWhole(_ node: NodeID) -> Bool {
         let node = simulation.node(node)
-        return simulation.store.record?.value.isInSync(node.id) != true || (!node.diskWasLost && node.files != nil)
+        return simulation.store.serving.allSatisfy {
+            !$0.isInSync(node.id) || (!node.lost.contains($0.id) && node.files[$0.id] != nil)
+        }
     }
 
     private func doHarm() {
         guard let node = simulation.nodes.randomElement(using: &simulation.random) else { return }
         let faults = profile.faults
-        switch simulation.random.within(0...15) {
+        switch simulation.random.within(0...(faults.reshardings ? 20 : 15)) {
         case 0, 1, 2: if faults.crashes { crash(simulation.random.chance(0.5) ? node : primary ?? node) }
         case 3: if faults.crashes && simulation.random.chance(0.2) { for node in simulation.nodes { crash(node) } }
         case 4, 5:
@@ -44,7 +46,10 @@ final class Nemesis {
         case 12: if faults.lostDisks { repair() }
         case 13: if faults.moves { planMove() }
         case 14: if faults.moves { askForHandover() }
-        default: if faults.moves { cancelMove() }
+        case 15: if faults.moves { cancelOperation() }
+        case 16, 17, 18: planSplit()
+        case 19: planMerge()
+        default: if simulation.random.chance(0.3) { cancelOperation() }
         }
     }
 
@@ -63,7 +68,8 @@ final class Nemesis {
 
     // MARK: - Nodes
 
-    private var primary: SimulatedNode? { simulation.store.record.map { simulation.node($0.value.primary) } }
+    private var record: ShardRecord? { simulation.store.serving.randomElement(using: &simulation.random) }
+    private var primary: SimulatedNode? { record.map { simulation.node($0.primary) } }
 
     private func crash(_ node: SimulatedNode) {
         node.crash()
@@ -91,18 +97,23 @@ final class Nemesis {
             simulation.trace("node \(node.id): loses its disk")
             healing = node.id
             crash(node)
-            node.files = nil
-            node.diskWasLost = true
+            node.lost = Set(node.files.keys)
+            node.files = [:]
         }
     }
 
-    /// Whether the replica is in sync and is not, nor becomes soon, the only one.
+    /// Whether the node has data, and none of it is, nor becomes soon, the only copy.
     private func isCopied(_ node: SimulatedNode) -> Bool {
-        guard let record = simulation.store.record?.value, record.isInSync(node.id), record.inSync.count > 1, isAllUp
-        else { return false }
+        let records = simulation.store.serving.filter { $0.replica(on: node.id) != nil }
+        guard !records.isEmpty, isAllUp, records.allSatisfy({ isCopied($0, on: node) }) else { return false }
         // A move may be about to remove the other copy, and a damaged one is none.
-        return simulation.nodes.allSatisfy { $0.replica?.isDamaged != true } && record.inSync.allSatisfy { simulation.store.entries[ControlKey.live($0)] != nil }
-            && simulation.store.operations.allSatisfy(\.state.isFinal)
+        return simulation.nodes.allSatisfy { node in node.replicas.values.allSatisfy { !$0.isDamaged } }
+            && simulation.store.operations.allSatisfy(\.mayLoseADisk)
+    }
+
+    private func isCopied(_ record: ShardRecord, on node: SimulatedNode) -> Bool {
+        record.isInSync(node.id) && record.inSync.count > 1
+            && record.inSync.allSatisfy { simulation.store.entries[ControlKey.live($0)] != nil }
     }
 
     /// An operator takes a replica that catches up for a damaged one, just when it may be about to be taken into the
@@ -110,20 +121,23 @@ final class Nemesis {
     private func repair() {
         let waitsForAChange = simulation.random.chance(0.8)
         eventually(within: 2_000) { [self] in
-            guard let record = simulation.store.record?.value, isAllUp, healing == nil && !isCalm,
-                !waitsForAChange || simulation.store.changesUnderWay > 0,
-                let replica = record.replicas.first(where: { $0.state == .catchingUp })
-            else { return false }
-            simulation.trace("operator: repair of the replica on node \(replica.node)")
-            simulation.node(replica.node).replica?.repair()
-            return true
+            guard isAllUp, healing == nil && !isCalm, !waitsForAChange || simulation.store.changesUnderWay > 0 else {
+                return false
+            }
+            for record in simulation.store.all {
+                guard let replica = record.replicas.first(where: { $0.state == .catchingUp }) else { continue }
+                simulation.trace("operator: repair of the replica of shard \(record.id.number) on node \(replica.node)")
+                simulation.node(replica.node).replicas[record.id]?.repair()
+                return true
+            }
+            return false
         }
     }
 
     /// Whether a replica that an operator gave up was taken into the in-sync set all the same, and has yet to leave it.
     private var isBeingTakenIn: Bool {
-        simulation.nodes.contains { node in
-            node.replica?.isDamaged == true && simulation.store.record?.value.isInSync(node.id) == true
+        simulation.store.serving.contains { record in
+            record.inSync.contains { simulation.node($0).replicas[record.id]?.isDamaged == true }
         }
     }
 
@@ -163,21 +177,42 @@ final class Nemesis {
     // MARK: - Operators
 
     private func planMove() {
-        guard let record = simulation.store.record?.value,
-            let from = record.replicas.map(\.node).randomElement(using: &simulation.random),
+        guard let record, let from = record.replicas.map(\.node).randomElement(using: &simulation.random),
             let to = simulation.nodes.map(\.id).filter({ record.replica(on: $0) == nil })
                 .randomElement(using: &simulation.random)
         else { return }
+        plan(
+            .move(collection: record.id.collection, shard: record.id.number, from: from, to: to),
+            "move of shard \(record.id.number) from \(from) to \(to)")
+    }
+
+    private func planSplit() {
+        guard let record,
+            let split = try? Resharding.split(Self.part(record), into: 2, of: simulation.collection)
+        else { return }
+        plan(.reshard(split), "split of shard \(record.id.number)")
+    }
+
+    private func planMerge() {
+        let parts = simulation.store.serving.shuffled(using: &simulation.random).prefix(2).map(Self.part)
+        guard let merge = try? Resharding.merge(parts, of: simulation.collection) else { return }
+        plan(.reshard(merge), "merge of shards \(merge.from)")
+    }
+
+    private static func part(_ record: ShardRecord) -> Resharding.Shard {
+        Resharding.Shard(number: record.id.number, virtualShards: record.virtualShards)
+    }
+
+    private func plan(_ kind: OperationRecord.Kind, _ what: String) {
         planned += 1
         let operation = OperationRecord(
-            id: "move-\(planned)",
-            kind: .move(collection: record.id.collection, shard: record.id.number, from: from, to: to),
-            reason: "a test", createdAt: Double(simulation.now) / 1e6 + 1_000_000)
-        simulation.trace("operator: move from \(from) to \(to)")
+            id: "operation-\(planned)", kind: kind, reason: "a test",
+            createdAt: Double(simulation.now) / 1e6 + 1_000_000)
+        simulation.trace("operator: \(what)")
         simulation.store.put(ControlKey.operation(operation.id), operation)
     }
 
-    private func cancelMove() {
+    private func cancelOperation() {
         let open = simulation.store.operations.filter { !$0.state.isFinal }
         guard let operation = open.randomElement(using: &simulation.random) else { return }
         simulation.trace("operator: cancel \(operation.id)")
@@ -185,10 +220,16 @@ final class Nemesis {
     }
 
     private func askForHandover() {
-        guard var record = simulation.store.record?.value,
-            let target = record.inSync.filter({ $0 != record.primary }).randomElement(using: &simulation.random)
+        guard var record, let target = record.inSync.filter({ $0 != record.primary }).randomElement(using: &simulation.random)
         else { return }
         record.handover = target
         simulation.store.put(ControlKey.shard(record.id), record)
+    }
+}
+
+extension OperationRecord {
+    /// Whether it never takes the last but one copy away.
+    fileprivate var mayLoseADisk: Bool {
+        if case .reshard = kind { true } else { state.isFinal }
     }
 }

@@ -23,4 +23,10 @@ enum PlantedFault: String, CaseIterable {
     case forgetsPromotionsOfUnknownOutcome
     /// A replica that is filled anew sets its data aside, and what it told before still counts.
     case emptiesAReplicaWithinAnEpoch
+    /// A cut-over takes the last write that is there for the last one that comes.
+    case replacesShardsThatTakeWrites
+    /// A new shard follows the log of an old one to its end, whatever is acknowledged.
+    case followsWhatMayBeTakenBack
+    /// A cut-over does not ask whether those that filled the new shards are still there.
+    case replacesShardsOfProcessesThatAreGone
 }

@@ -11,10 +11,12 @@ struct Profile {
         var fullDisks = true
         var lostDisks = true
         var moves = true
+        var reshardings = true
     }
 
-    /// One shard with `replicas` replicas lives on these.
+    /// So many shards, with `replicas` replicas each, live on these.
     let nodes: Int
+    let shards: Int
     let replicas: Int
     let writeConsistencyFactor: Int
     /// On one machine: nodes reach the store always and at once, and a dead process is noticed at once. Otherwise they
@@ -39,6 +41,7 @@ struct Profile {
     let retainedRecords: Int
     let options: ReplicationOptions
 
+    static let mostKeys = 8
     /// Of a node's clock against the store's: more than real clocks drift, less than the lease's margin.
     static let maximumDrift = 0.02
 
@@ -49,7 +52,7 @@ struct Profile {
         storeIsLocal = random.chance(0.5)
         leaseTime = random.within(500...3_000) * 1_000
         clients = random.within(2...6)
-        keys = random.within(1...8)
+        keys = random.within(1...Self.mostKeys)
         var faults = Faults()
         faults.crashes = random.chance(0.8)
         faults.stops = random.chance(0.7)
@@ -58,6 +61,8 @@ struct Profile {
         faults.fullDisks = random.chance(0.2)
         faults.lostDisks = random.chance(0.4)
         faults.moves = random.chance(0.7)
+        faults.reshardings = random.chance(0.5)
+        shards = faults.reshardings ? random.within(1...2) : 1
         self.faults = faults
         faultInterval = random.within(200...3_000) * 1_000
         lossRate = random.chance(0.5) ? 0 : Double(random.within(1...100)) / 1_000

@@ -35,7 +35,7 @@ final class SimulatedClient {
 
     /// Each try counts as a write of its own: a value written twice could not be told from one that came back.
     func write(_ operation: SimulatedWrite, done: @escaping (Bool) -> Void) {
-        guard let (node, record) = route(), node.cache.isLive(record.primary) else {
+        guard let (node, record) = route(operation.key), node.cache.isLive(record.primary) else {
             simulation.judge.figures.failedWrites += 1
             return done(false)
         }
@@ -43,7 +43,7 @@ final class SimulatedClient {
         once(deadline: deadline, done: done) { [self] finish in
             simulation.network.call(from: node, to: record.primary, timeout: Self.timeout) { target, reply in
                 target.withReplica(
-                    { $0.write(operation, epoch: record.epoch, deadline: deadline, reply: reply) },
+                    of: record.id, { $0.write(operation, epoch: record.epoch, deadline: deadline, reply: reply) },
                     else: { reply(.failure($0)) })
             } done: { (result: Result<LogPosition, ShardError>) in
                 if case .success = result { finish(true) } else { finish(false) }
@@ -54,7 +54,7 @@ final class SimulatedClient {
     }
 
     func read(_ key: Int, done: @escaping () -> Void) {
-        guard let (node, record) = route(),
+        guard let (node, record) = route(key),
             let replica = record.inSync.filter({ node.cache.isLive($0) }).randomElement(using: &simulation.random)
         else {
             simulation.judge.figures.failedReads += 1
@@ -63,10 +63,11 @@ final class SimulatedClient {
         let duty = simulation.judge.beginRead(of: key)
         once(deadline: simulation.now + Self.timeout, done: { _ in done() }) { [self] finish in
             simulation.network.call(from: node, to: replica, timeout: Self.timeout) { target, reply in
-                target.withReplica({ $0.read(epoch: record.epoch, reply: reply) }, else: { reply(.failure($0)) })
+                target.withReplica(
+                    of: record.id, { $0.read(epoch: record.epoch, reply: reply) }, else: { reply(.failure($0)) })
             } done: { [self] (result: Result<SimulatedFiles, ShardError>) in
                 guard case .success(let files) = result else { return finish(false) }
-                simulation.judge.endRead(duty, files: files, from: replica)
+                simulation.judge.endRead(duty, of: record.id, files: files, from: replica)
                 finish(true)
             }
         } onFailure: { [self] in
@@ -74,12 +75,13 @@ final class SimulatedClient {
         }
     }
 
-    /// A node that is up, and what it knows of the shard.
-    private func route() -> (SimulatedNode, ShardRecord)? {
+    /// A node that is up, and what it knows of the shard that a key is in.
+    private func route(_ key: Int) -> (SimulatedNode, ShardRecord)? {
         guard let node = simulation.nodes.filter(\.isUp).randomElement(using: &simulation.random),
-            let record = node.cache.shard(simulation.shard)?.value
+            let routing = node.cache.routing(of: simulation.collection),
+            let index = routing.shardIndex(of: simulation.virtualShard(of: key))
         else { return nil }
-        return (node, record)
+        return (node, routing.shards[index].value)
     }
 
     /// The node that coordinates may die; a client hears of that by its own patience.

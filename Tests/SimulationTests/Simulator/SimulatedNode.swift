@@ -11,10 +11,10 @@ final class SimulatedNode {
     let id: NodeID
 
     // MARK: What outlives a crash
-    var files: SimulatedFiles?
+    var files: [ShardID: SimulatedFiles] = [:]
     var diskIsFull = false
-    /// Until the replica is out of the in-sync set: what it lacks is known.
-    var diskWasLost = false
+    /// The replicas whose disk was lost, until they are out of the in-sync set: what they lack is known.
+    var lost: Set<ShardID> = []
     /// The clock's rate against the store's, and how far the wall clock is off, in seconds.
     var drift = 0.0
     var wallOffset = 0.0
@@ -25,8 +25,8 @@ final class SimulatedNode {
     private(set) var cache = ClusterState()
     private(set) var lease = LeaseTerm()
     private var leaseID: LeaseID?
-    private(set) var replica: SimulatedReplica?
-    private var isLeaving = false
+    private(set) var replicas: [ShardID: SimulatedReplica] = [:]
+    private var leaving: Set<ShardID> = []
 
     init(_ id: NodeID, _ simulation: Simulation) {
         self.id = id
@@ -48,7 +48,7 @@ final class SimulatedNode {
         guard !isUp else { return }
         incarnation += 1
         process = SimulatedProcess(simulation)
-        (cache, lease, leaseID, replica, isLeaving) = (ClusterState(), LeaseTerm(), nil, nil, false)
+        (cache, lease, leaseID, replicas, leaving) = (ClusterState(), LeaseTerm(), nil, [:], [])
         simulation.trace("node \(id): starts")
         load()
     }
@@ -57,8 +57,8 @@ final class SimulatedNode {
         guard isUp else { return }
         simulation.trace("node \(id): crashes")
         process.kill()
-        replica?.shard?.lose()
-        replica = nil
+        for (_, replica) in replicas.sorted(by: { $0.key < $1.key }) { replica.shard?.lose() }
+        replicas = [:]
         if simulation.profile.storeIsLocal { simulation.store.noticeDeath(of: id, incarnation: incarnation) }
     }
 
@@ -74,6 +74,7 @@ final class SimulatedNode {
             watch()
             tick()
             runController()
+            runCutOver()
             if !simulation.profile.storeIsLocal { reportKnowledge() }
         }
     }
@@ -266,74 +267,86 @@ final class SimulatedNode {
         return .put(key: key, value: record.encoded)
     }
 
-    // MARK: - The replica
+    // MARK: - Cut-over
+
+    /// What `CutOver` does.
+    private func runCutOver() {
+        process.after(Self.tick) { [self] in
+            let operation = cache.operations.values.first { Resharding.conductor(of: $0.value, in: cache) == id }
+            guard let operation, holdsLease else { return runCutOver() }
+            SimulatedCutOver(operation.value.id, self).perform { [self] failure in
+                guard let failure else { return runCutOver() }
+                simulation.trace("node \(id): operation \(operation.value.id): cannot cut over, \(failure)")
+                process.after(1_000_000) { [self] in runCutOver() }
+            }
+        }
+    }
+
+    // MARK: - Replicas
 
     private func tick() {
         process.after(Self.tick) { [self] in
-            replica?.tick()
+            for (_, replica) in replicas.sorted(by: { $0.key < $1.key }) { replica.tick() }
             if simulation.random.chance(0.1) { followAll() }
             tick()
         }
     }
 
     func followAll() {
-        let isAssigned = cache.shard(simulation.shard)?.value.replica(on: id) != nil
-        if replica == nil {
-            if isAssigned {
-                replica = SimulatedReplica(self)
-                replica?.open()
-            } else if files != nil, cache.revision > .zero {
-                // Left on disk when the map changed while the node was down.
-                sweep()
-            }
+        let assigned = cache.shards(of: simulation.collection).map(\.value).filter { $0.replica(on: id) != nil }.map(\.id)
+        for shard in assigned where replicas[shard] == nil {
+            let replica = SimulatedReplica(shard, self)
+            replicas[shard] = replica
+            replica.open()
         }
-        replica?.follow(cache)
-        if let replica, !isAssigned, !isLeaving {
-            isLeaving = true
-            letGo(of: replica)
+        if cache.revision > .zero {
+            // Left on disk when the map changed while the node was down.
+            for shard in files.keys.sorted() where replicas[shard] == nil { sweep(shard) }
+        }
+        for (shard, replica) in replicas.sorted(by: { $0.key < $1.key }) {
+            replica.follow(cache)
+            if !assigned.contains(shard), leaving.insert(shard).inserted { letGo(of: replica) }
         }
     }
 
     /// The replica, for calls from others; nil while it may be removed.
-    var answeringReplica: SimulatedReplica? { isLeaving ? nil : replica }
+    func answeringReplica(of shard: ShardID) -> SimulatedReplica? { leaving.contains(shard) ? nil : replicas[shard] }
 
     private func letGo(of replica: SimulatedReplica) {
-        simulation.trace("node \(id): no record names its replica")
+        simulation.trace("node \(id): no record names its replica of shard \(replica.id.number)")
         refresh { [self] result in
-            guard case .success(let current) = result,
-                ReplicaHosting.mayRemove(simulation.shard, on: id, in: current)
-            else {
-                isLeaving = false
+            guard case .success(let current) = result, ReplicaHosting.mayRemove(replica.id, on: id, in: current) else {
+                leaving.remove(replica.id)
                 return
             }
             replica.close { [self] in
                 process.after(simulation.random.within(100...5_000)) { [self] in
-                    simulation.trace("node \(id): removes its replica")
-                    files = nil
-                    self.replica = nil
-                    isLeaving = false
+                    simulation.trace("node \(id): removes its replica of shard \(replica.id.number)")
+                    files[replica.id] = nil
+                    replicas[replica.id] = nil
+                    leaving.remove(replica.id)
                     followAll()
                 }
             }
         }
     }
 
-    private func sweep() {
+    private func sweep(_ shard: ShardID) {
         refresh { [self] result in
-            guard case .success(let current) = result, replica == nil,
-                ReplicaHosting.mayRemove(simulation.shard, on: id, in: current)
+            guard case .success(let current) = result, replicas[shard] == nil,
+                ReplicaHosting.mayRemove(shard, on: id, in: current)
             else { return }
-            files = nil
+            files[shard] = nil
         }
     }
 
     /// Finds the replica for a call, looking anew when it may have been assigned a moment ago.
     func withReplica(
-        _ body: @escaping (SimulatedReplica) -> Void, else refuse: @escaping (ShardError) -> Void
+        of shard: ShardID, _ body: @escaping (SimulatedReplica) -> Void, else refuse: @escaping (ShardError) -> Void
     ) {
-        if let replica = answeringReplica { return body(replica) }
+        if let replica = answeringReplica(of: shard) { return body(replica) }
         refresh { [self] _ in
-            guard let replica = answeringReplica else { return refuse(.notHosted(simulation.shard)) }
+            guard let replica = answeringReplica(of: shard) else { return refuse(.notHosted(shard)) }
             body(replica)
         }
     }

@@ -7,6 +7,7 @@ final class SimulatedPrimary {
     private static let batch = 20
 
     private unowned let replica: SimulatedReplica
+    private let id: ShardID
     private let node: SimulatedNode
     private let shard: SimulatedShard
     private(set) var session: PrimarySession
@@ -15,7 +16,7 @@ final class SimulatedPrimary {
 
     init(_ replica: SimulatedReplica, shard: SimulatedShard, session: PrimarySession) {
         self.replica = replica
-        node = replica.node
+        (id, node) = (replica.id, replica.node)
         self.shard = shard
         self.session = session
     }
@@ -31,7 +32,7 @@ final class SimulatedPrimary {
     func feed(_ event: PrimaryEvent) {
         switch event {
         case .tick, .localCommitted, .localFailed: break
-        default: simulation.trace("node \(node.id) as primary hears: \(event)")
+        default: simulation.trace("node \(node.id) as primary of shard \(id.number) hears: \(event)")
         }
         change { $0.handle(event, now: node.clock) }
     }
@@ -92,10 +93,39 @@ final class SimulatedPrimary {
         change { $0.committed(position, key: key, deadline: node.clock + patience, now: node.clock) }
     }
 
+    // MARK: - For shards that replace this one
+
+    func keepLog(after sequence: SequenceNumber, for reader: ShardNumber) {
+        keep(session.setFloor(sequence, ofReader: reader, now: node.clock))
+    }
+
+    func keepLog(for reader: ShardNumber) { session.keepFloor(ofReader: reader, now: node.clock) }
+
+    /// - Parameter done: gets the last write, which all in-sync replicas have, and the revision of the record: as long as
+    ///   the record is at it, nothing is written.
+    func hold(for time: Int, done: @escaping (Result<(LogPosition, Revision), ShardError>) -> Void) {
+        let end = node.clock + .microseconds(time)
+        guard let revision = session.holdWrites(until: end) else {
+            return done(.failure(.notServing(reason: "the record is being changed")))
+        }
+        awaitDrain(until: end, revision, done: done)
+    }
+
+    private func awaitDrain(
+        until end: Duration, _ revision: Revision, done: @escaping (Result<(LogPosition, Revision), ShardError>) -> Void
+    ) {
+        guard !session.isOver, session.record.revision == revision, session.state.heldUntil == end, node.clock < end
+        else { return done(.failure(.notServing(reason: "writes could not be held long enough"))) }
+        if session.state.isDrained { return done(.success((shard.position, revision))) }
+        node.process.after(1_000) { [self] in awaitDrain(until: end, revision, done: done) }
+    }
+
+    func release() { change { $0.releaseWrites(now: node.clock) } }
+
     // MARK: - Actions
 
     private func perform(_ action: PrimaryAction, swapGuards: [ControlGuard]) {
-        simulation.trace("node \(node.id) as primary: \(action)")
+        simulation.trace("node \(node.id) as primary of shard \(id.number): \(action)")
         switch action {
         case .open(let backup): open(backup)
         case .send(let backup, let position): send(to: backup, after: position)
@@ -114,7 +144,9 @@ final class SimulatedPrimary {
     ) {
         simulation.network.call(
             from: node, to: backup, timeout: timeout,
-            { target, reply in target.withReplica({ body($0, reply) }, else: { reply(.failure($0)) }) }, done: done)
+            { [id] target, reply in
+                target.withReplica(of: id, { body($0, reply) }, else: { reply(.failure($0)) })
+            }, done: done)
     }
 
     private func open(_ backup: NodeID) {
@@ -135,10 +167,8 @@ final class SimulatedPrimary {
     }
 
     private func send(to backup: NodeID, after position: LogPosition) {
-        let files = shard.files
-        let first = Int(position.sequence.rawValue)
-        guard first >= files.trimmed else { return feed(.logTrimmed(backup)) }
-        let records = Array(files.records.dropFirst(first).prefix(Self.batch))
+        guard let missing = shard.files.records(after: position.sequence) else { return feed(.logTrimmed(backup)) }
+        let records = Array(missing.prefix(Self.batch))
         let epoch = epoch
         call(backup, timeout: replicationTimeout) {
             $0.replicate(records, after: position, epoch: epoch, reply: $1)

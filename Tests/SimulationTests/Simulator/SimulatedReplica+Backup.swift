@@ -84,9 +84,10 @@ extension SimulatedReplica {
     private func install(_ files: SimulatedFiles, done: @escaping () -> Void) {
         let swap = { [self] in
             process.after(simulation.random.within(500...20_000)) { [self] in
-                node.files = files
+                node.files[id] = files
                 simulation.judge.figures.snapshots += 1
-                simulation.trace("node \(node.id): a snapshot at \(files.position.sequence) is in place")
+                simulation.trace(
+                    "node \(node.id): a snapshot of shard \(id.number) at \(files.position.sequence) is in place")
                 open(done: done)
             }
         }
@@ -108,7 +109,7 @@ extension SimulatedReplica {
 
     private func admit(_ epoch: Epoch, refuse: @escaping (ShardError) -> Void, _ body: @escaping () -> Void) {
         if skipsEpochs { return body() }
-        let shard = simulation.shard
+        let shard = id
         switch BackupRole.admit(epoch: epoch, to: shard, on: node.id, in: node.cache, isFresh: false) {
         case .accept: body()
         case .refuse(let error): refuse(error)
@@ -133,7 +134,7 @@ extension SimulatedReplica {
             case .failure(let error): refuse(error)
             case .success(let current):
                 admit(epoch, refuse: refuse) { [self] in
-                    let refusal = BackupRole.refusalOfReplacement(of: simulation.shard, on: node.id, in: current)
+                    let refusal = BackupRole.refusalOfReplacement(of: id, on: node.id, in: current)
                     if let refusal { refuse(refusal) } else { body() }
                 }
             }

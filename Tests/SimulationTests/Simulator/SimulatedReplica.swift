@@ -12,6 +12,7 @@ final class SimulatedReplica {
         case closed
     }
 
+    let id: ShardID
     unowned let node: SimulatedNode
     private(set) var phase = Phase.opening
     private(set) var primary: SimulatedPrimary?
@@ -22,7 +23,15 @@ final class SimulatedReplica {
     private var isHealing = false
     private var isRepairAsked = false
 
-    init(_ node: SimulatedNode) { self.node = node }
+    /// While a split or merge fills the shard on this node.
+    private(set) var filler: SimulatedFiller?
+    /// Whether the shard has its log, and this replica may take the primary's role.
+    var isFilled = false
+
+    init(_ id: ShardID, _ node: SimulatedNode) {
+        self.id = id
+        self.node = node
+    }
 
     var simulation: Simulation { node.simulation }
     var process: SimulatedProcess { node.process }
@@ -41,7 +50,7 @@ final class SimulatedReplica {
     func open(done: @escaping () -> Void = {}) {
         node.refresh { [self] result in
             guard case .opening = phase else { return done() }
-            guard case .success(let current) = result, let record = current.shard(simulation.shard)?.value,
+            guard case .success(let current) = result, let record = current.shard(id)?.value,
                 record.replica(on: node.id) != nil
             else {
                 phase = .failed
@@ -52,13 +61,14 @@ final class SimulatedReplica {
                 || simulation.plants(.beginsEmptyInSync)
             process.after(simulation.random.within(500...50_000)) { [self] in
                 guard case .opening = phase else { return done() }
-                if node.files == nil && !mayBeEmpty {
+                if node.files[id] == nil && !mayBeEmpty {
                     phase = .damaged
                 } else {
-                    node.files = node.files ?? SimulatedFiles()
-                    phase = .open(SimulatedShard(node))
-                    simulation.trace("node \(node.id): opened at \(node.files?.position.sequence ?? .zero)")
-                    simulation.judge.filesReplaced(on: node)
+                    if node.files[id] == nil { beginEmpty() }
+                    phase = .open(SimulatedShard(id, node))
+                    simulation.trace(
+                        "node \(node.id): opened shard \(id.number) at \(node.files[id]?.position.sequence ?? .zero)")
+                    simulation.judge.filesReplaced(of: id, on: node)
                     follow(node.cache)
                 }
                 done()
@@ -66,7 +76,15 @@ final class SimulatedReplica {
         }
     }
 
+    /// From here on nobody is excused by the loss of a disk: the replica counts as one that has all it needs.
+    private func beginEmpty() {
+        node.files[id] = SimulatedFiles()
+        node.lost.remove(id)
+    }
+
     func close(done: @escaping () -> Void) {
+        filler?.end()
+        filler = nil
         guard let shard = takeShard(leaving: .closed) else { return done() }
         shard.close(done: done)
     }
@@ -82,17 +100,28 @@ final class SimulatedReplica {
     // MARK: - Following the record
 
     func follow(_ current: ClusterState) {
-        guard let record = current.shard(simulation.shard) else { return }
+        guard let record = current.shard(id) else { return }
         if let primary, primary.session.isOver {
             primary.end()
             self.primary = nil
         }
         if let primary {
             primary.follow(current)
-        } else if record.value.primary == node.id {
+        } else if record.value.primary == node.id, record.value.filling == nil || isFilled {
             becomePrimary(record, in: current)
         }
         heal(record)
+        if record.value.filling != nil { beginFilling(record.value, in: current) }
+    }
+
+    /// What one process has begun no other goes on with.
+    private func beginFilling(_ record: ShardRecord, in current: ClusterState) {
+        guard let filling = record.filling, record.primary == node.id, filler == nil, !isFilled, let shard,
+            current.live[node.id]?.value.incarnation == filling.incarnation,
+            let operation = current.operations[filling.operation]?.value, case .reshard(let plan) = operation.kind
+        else { return }
+        filler = SimulatedFiller(self, shard, record, plan, operation)
+        filler?.run()
     }
 
     private func becomePrimary(_ record: Stored<ShardRecord>, in current: ClusterState) {
@@ -101,7 +130,8 @@ final class SimulatedReplica {
         let passes = passage == .open || simulation.plants(.answersWhileOlderWritesAreUnderWay)
         isRoleDelayed = !passes
         guard passes else { return }
-        simulation.trace("node \(node.id): primary in epoch \(record.value.epoch) at \(shard.position.sequence)")
+        simulation.trace(
+            "node \(node.id): primary of shard \(id.number) in epoch \(record.value.epoch) at \(shard.position.sequence)")
         let session = PrimarySession(
             node: node.id, record: record, position: shard.position,
             writeConsistencyFactor: simulation.profile.writeConsistencyFactor, cluster: current,
@@ -121,7 +151,7 @@ final class SimulatedReplica {
             phase = .opening
             open()
         }
-        heal(node.cache.shard(simulation.shard))
+        heal(node.cache.shard(id))
     }
 
     // MARK: - Healing
@@ -135,8 +165,8 @@ final class SimulatedReplica {
             return withdrawRepair()
         }
         node.transaction(
-            [ControlGuard(key: ControlKey.shard(simulation.shard), expected: record.revision)],
-            [.put(key: ControlKey.shard(simulation.shard), value: changed.encoded)]
+            [ControlGuard(key: ControlKey.shard(id), expected: record.revision)],
+            [.put(key: ControlKey.shard(id), value: changed.encoded)]
         ) { [self] _ in isHealing = false }
     }
 
@@ -144,13 +174,13 @@ final class SimulatedReplica {
     private func beginAnew(_ record: Stored<ShardRecord>) {
         let begin = { [self] (isAllowed: Bool) in
             guard isAllowed, case .damaged = phase else { return isHealing = false }
-            node.files = nil
+            node.files[id] = nil
             isRepairAsked = false
             phase = .opening
             open { [self] in isHealing = false }
         }
         if simulation.plants(.emptiesAReplicaWithinAnEpoch) { return begin(true) }
-        let key = ControlKey.shard(simulation.shard)
+        let key = ControlKey.shard(id)
         node.transaction(
             [ControlGuard(key: key, expected: record.revision)], [.put(key: key, value: record.value.renewed.encoded)]
         ) { result in

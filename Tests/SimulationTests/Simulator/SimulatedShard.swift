@@ -13,6 +13,13 @@ struct SimulatedRecord: Hashable {
     let position: LogPosition
     let key: Int
     let effect: Effect
+    /// Of the point: the write's place in the order, but for points that came from a shard that is replaced.
+    let version: SequenceNumber
+
+    init(position: LogPosition, key: Int, effect: Effect, version: SequenceNumber? = nil) {
+        (self.position, self.key, self.effect) = (position, key, effect)
+        self.version = version ?? position.sequence
+    }
 }
 
 /// What a client wants written.
@@ -21,40 +28,81 @@ enum SimulatedWrite {
     case remove(key: Int)
     /// Removes the point if it has the value, as the primary decides at one place of its order (a delete by filter).
     case removeIf(key: Int, value: UInt64)
+    /// Takes a point over from a shard that is replaced.
+    case adopt(key: Int, SimulatedFiles.Point)
+
+    var key: Int {
+        switch self {
+        case .set(let key, _), .remove(let key), .removeIf(let key, _), .adopt(let key, _): key
+        }
+    }
 }
 
-/// What is on a node's disk of the shard. All records are kept; those up to `trimmed` count as no longer in the log.
+/// What is on a node's disk of a shard. All records are kept; those up to `trimmed` count as no longer in the log.
 struct SimulatedFiles {
-    struct Point: Equatable {
-        var position: LogPosition
+    struct Point: Hashable {
+        var version: SequenceNumber
         /// Nil: deleted.
         var value: UInt64?
     }
 
+    /// What the log begins behind.
+    private(set) var base = LogPosition.start
     private(set) var records: [SimulatedRecord] = []
     private(set) var points: [Int: Point] = [:]
+    /// By sequence.
     var trimmed = 0
 
-    var position: LogPosition { records.last?.position ?? .start }
+    var position: LogPosition { records.last?.position ?? base }
 
     func epoch(of sequence: SequenceNumber) -> Epoch? {
-        sequence == .zero ? LogPosition.start.epoch : record(sequence)?.position.epoch
+        sequence == base.sequence ? base.epoch : record(sequence)?.position.epoch
     }
 
     func record(_ sequence: SequenceNumber) -> SimulatedRecord? {
-        let index = Int(sequence.rawValue) - 1
+        let index = index(after: sequence) - 1
         return records.indices.contains(index) ? records[index] : nil
     }
 
-    func holds(_ position: LogPosition) -> Bool { record(position.sequence)?.position == position }
+    func holds(_ position: LogPosition) -> Bool { position == base || record(position.sequence)?.position == position }
+
+    /// The records behind a sequence; nil when they are not in the log any more.
+    func records(after sequence: SequenceNumber) -> ArraySlice<SimulatedRecord>? {
+        guard Int(sequence.rawValue) >= trimmed else { return nil }
+        return records.dropFirst(index(after: sequence))
+    }
+
+    private func index(after sequence: SequenceNumber) -> Int { Int(sequence.rawValue) - Int(base.sequence.rawValue) }
 
     mutating func append(_ record: SimulatedRecord) {
         records.append(record)
         switch record.effect {
-        case .set(let value): points[record.key] = Point(position: record.position, value: value)
-        case .remove: points[record.key] = Point(position: record.position, value: nil)
+        case .set(let value): points[record.key] = Point(version: record.version, value: value)
+        case .remove: points[record.key] = Point(version: record.version, value: nil)
         case .none: break
         }
+    }
+
+    // MARK: - Filling from other shards
+
+    /// Takes a point in, unless what is here is as new. Nothing tells a point that was deleted from one that never was.
+    mutating func fill(_ key: Int, _ point: Point) {
+        let old = points[key]?.value == nil ? nil : points[key]
+        if point.value == nil && old == nil { return noteDeletion(of: key, point.version) }
+        if old?.version ?? .zero < point.version { points[key] = point }
+    }
+
+    /// A real replica knows nothing of what was deleted. The judge has to: the point may be gone by a write that nobody
+    /// acknowledged.
+    mutating func noteDeletion(of key: Int, _ version: SequenceNumber) {
+        guard points[key]?.value == nil, points[key]?.version ?? .zero < version else { return }
+        points[key] = Point(version: version, value: nil)
+    }
+
+    /// From here on there is a log.
+    mutating func beginLog(at position: LogPosition) {
+        base = position
+        trimmed = Int(position.sequence.rawValue)
     }
 }
 
@@ -67,6 +115,7 @@ final class SimulatedShard {
 
     private typealias Entry = (request: Request, done: (Result<LogPosition, ShardError>) -> Void)
 
+    private let id: ShardID
     private unowned let node: SimulatedNode
     private var queue: [Entry] = []
     private var group: [Entry] = []
@@ -75,10 +124,13 @@ final class SimulatedShard {
     /// The log keeps what follows; nil: nobody needs it.
     var retention: SequenceNumber?
 
-    init(_ node: SimulatedNode) { self.node = node }
+    init(_ id: ShardID, _ node: SimulatedNode) {
+        self.id = id
+        self.node = node
+    }
 
     private var simulation: Simulation { node.simulation }
-    var files: SimulatedFiles { node.files ?? SimulatedFiles() }
+    var files: SimulatedFiles { node.files[id] ?? SimulatedFiles() }
     var position: LogPosition { files.position }
 
     func add(_ request: Request, done: @escaping (Result<LogPosition, ShardError>) -> Void) {
@@ -120,7 +172,7 @@ final class SimulatedShard {
                 return .failure(.staleEpoch(current: position.epoch))
             }
             records = [resolve(write, at: next)]
-            simulation.judge.ordered(records[0], by: node.id)
+            simulation.judge.ordered(records[0], in: id, by: node.id)
         case .apply(let given): records = given
         }
         var last = position
@@ -128,11 +180,12 @@ final class SimulatedShard {
             guard last.isFollowed(by: record.position) else { return .failure(.invalid(reason: "does not follow")) }
             last = record.position
         }
-        for record in records { node.files?.append(record) }
+        for record in records { node.files[id]?.append(record) }
         if let record = records.last {
-            simulation.trace("node \(node.id): has \(record.position.sequence) of epoch \(record.position.epoch)")
+            simulation.trace(
+                "node \(node.id): has \(record.position.sequence) of epoch \(record.position.epoch), shard \(id.number)")
         }
-        simulation.judge.logGrew(on: node)
+        simulation.judge.logGrew(of: id, on: node)
         return .success(last)
     }
 
@@ -143,20 +196,27 @@ final class SimulatedShard {
         case .removeIf(let key, let value):
             SimulatedRecord(
                 position: position, key: key, effect: files.points[key]?.value == value ? .remove : .none)
+        case .adopt(let key, let point): adopt(key, point, at: position)
         }
+    }
+
+    /// A deletion is a write like others: only points bring versions.
+    private func adopt(_ key: Int, _ point: SimulatedFiles.Point, at position: LogPosition) -> SimulatedRecord {
+        guard let value = point.value else { return SimulatedRecord(position: position, key: key, effect: .remove) }
+        return SimulatedRecord(position: position, key: key, effect: .set(value), version: point.version)
     }
 
     private func trim() {
         let files = files
-        let surplus = files.records.count - simulation.profile.retainedRecords
+        let surplus = Int(files.position.sequence.rawValue) - simulation.profile.retainedRecords
         guard surplus > files.trimmed else { return }
         var floor = surplus
         if let retention, !simulation.plants(.trimsTheLogTooEarly) {
             floor = min(floor, Int(retention.rawValue))
         }
         guard floor > files.trimmed else { return }
-        node.files?.trimmed = floor
-        simulation.judge.logTrimmed(on: node)
+        node.files[id]?.trimmed = floor
+        simulation.judge.logTrimmed(of: id, on: node)
     }
 
     /// Finishes the commit that is under way; what waits behind it fails.

@@ -18,8 +18,8 @@ final class SimulatedStore {
     private var history: [ControlEvent] = []
     private var leases: [LeaseID: Lease] = [:]
     private var granted: UInt64 = 0
-    /// The newest record of the shard.
-    private(set) var record: Stored<ShardRecord>?
+    /// The newest record of each shard.
+    private(set) var records: [ShardID: Stored<ShardRecord>] = [:]
 
     init(_ simulation: Simulation) { self.simulation = simulation }
 
@@ -43,8 +43,8 @@ final class SimulatedStore {
             case .delete(let key):
                 if entries.removeValue(forKey: key) != nil { history.append(.delete(key: key, revision: revision)) }
             }
-            if mutation.key == ControlKey.shard(simulation.shard) { noteRecord() }
         }
+        noteRecords(mutations.filter { $0.key.hasPrefix(ControlKey.shards) })
         return .success(.committed(revision))
     }
 
@@ -58,17 +58,30 @@ final class SimulatedStore {
             .compactMap { OperationRecord(encoded: $0.value) }.sorted { $0.id < $1.id }
     }
 
-    private func noteRecord() {
-        guard let entry = entries[ControlKey.shard(simulation.shard)], let value = ShardRecord(encoded: entry.value)
-        else {
-            return
+    /// The shards that answer, in order of their numbers.
+    var serving: [ShardRecord] { all.filter { $0.filling == nil } }
+
+    /// Also those that are being filled.
+    var all: [ShardRecord] { records.sorted { $0.key < $1.key }.map(\.value.value) }
+
+    private func noteRecords(_ mutations: [ControlMutation]) {
+        guard !mutations.isEmpty else { return }
+        let former = records
+        for mutation in mutations {
+            switch mutation {
+            case .delete(let key):
+                if let id = records.keys.first(where: { ControlKey.shard($0) == key }) { records[id] = nil }
+                simulation.trace("store: \(key) is gone")
+            case .put(_, let value, _):
+                guard let record = ShardRecord(encoded: value) else { continue }
+                records[record.id] = Stored(record, revision: revision)
+                simulation.trace(
+                    "store: shard \(record.id.number) epoch \(record.epoch) primary \(record.primary) "
+                        + "in sync \(record.inSync) of \(record.replicas.map(\.node)) "
+                        + "handover \(record.handover?.description ?? "-")\(record.filling == nil ? "" : " filling")")
+            }
         }
-        simulation.trace(
-            "store: epoch \(value.epoch) primary \(value.primary) in sync \(value.inSync)"
-                + " of \(value.replicas.map(\.node)) handover \(value.handover?.description ?? "-")")
-        let former = record?.value
-        record = Stored(value, revision: entry.modRevision)
-        simulation.judge.recordChanged(from: former, to: value)
+        simulation.judge.mapChanged(from: former)
     }
 
     func changes(after revision: Revision) -> [ControlEvent] {

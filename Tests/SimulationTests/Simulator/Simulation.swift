@@ -1,7 +1,7 @@
 import Cluster
 import DataModel
 
-/// One history of one shard on several nodes: what happens is decided by the seed alone.
+/// One history of one collection on several nodes: what happens is decided by the seed alone.
 ///
 /// Single-threaded; time is virtual, in microseconds.
 final class Simulation {
@@ -21,7 +21,8 @@ final class Simulation {
     private(set) lazy var store = SimulatedStore(self)
     private(set) lazy var network = SimulatedNetwork(self)
     private(set) lazy var judge = Judge(self)
-    let shard = ShardID(collection: CollectionID(String(repeating: "0", count: 32)), number: ShardNumber(0))
+    let collection = CollectionID(String(repeating: "0", count: 32))
+    let virtualShards = 16
     /// Nil: nothing is written down, which is quicker.
     private(set) var lines: [String]?
 
@@ -47,17 +48,32 @@ final class Simulation {
     private func makeCollection() {
         store.put(ControlKey.cluster, ClusterRecord(id: "simulated"))
         let config = CollectionConfig(
-            spaces: [VectorSpace(name: "", dimension: 4, distance: .cosine)], physicalShards: 1,
-            replicationFactor: profile.replicas)
-        let collection = CollectionRecord(
-            id: shard.collection, name: "c", config: config, state: .ready, createdAt: 0)
-        let replicas = nodes.prefix(profile.replicas).map { ReplicaRecord(node: $0.id, state: .inSync) }
-        let record = ShardRecord(
-            id: shard, virtualShards: [VirtualShardRange(lower: 0, upper: UInt16(config.virtualShards - 1))],
-            replicas: replicas, primary: nodes[0].id)
-        for node in nodes.prefix(profile.replicas) { node.files = SimulatedFiles() }
-        store.put(ControlKey.collection("c"), collection)
-        store.put(ControlKey.shard(shard), record)
+            spaces: [VectorSpace(name: "", dimension: 4, distance: .cosine)], virtualShards: virtualShards,
+            physicalShards: profile.shards, replicationFactor: profile.replicas)
+        let record = CollectionRecord(id: collection, name: "c", config: config, state: .ready, createdAt: 0)
+        store.put(ControlKey.collection("c"), record)
+        let parts = profile.shards == 1 ? [[allVirtualShards]] : Resharding.divide([allVirtualShards], into: profile.shards)
+        let shards = parts.enumerated().map { number, ranges in
+            let homes = (0..<profile.replicas).map { nodes[($0 + number) % nodes.count] }
+            let id = ShardID(collection: collection, number: ShardNumber(UInt32(number)))
+            for node in homes { node.files[id] = SimulatedFiles() }
+            return ShardRecord(
+                id: id, virtualShards: ranges, replicas: homes.map { ReplicaRecord(node: $0.id, state: .inSync) },
+                primary: homes[0].id)
+        }
+        _ = store.commit(guards: [], shards.map { .put(key: ControlKey.shard($0.id), value: $0.encoded) })
+    }
+
+    // MARK: - Keys
+
+    var allVirtualShards: VirtualShardRange { VirtualShardRange(lower: 0, upper: UInt16(virtualShards - 1)) }
+
+    func virtualShard(of key: Int) -> VirtualShard {
+        VirtualShard(UInt16(key * virtualShards / Profile.mostKeys))
+    }
+
+    func owns(_ record: ShardRecord, _ key: Int) -> Bool {
+        VirtualShardSet(record.virtualShards).contains(virtualShard(of: key))
     }
 
     func plants(_ fault: PlantedFault) -> Bool { self.fault == fault }
@@ -107,7 +123,9 @@ final class Simulation {
         probe()
         settle()
         judge.checkPoints()
-        judge.figures.moves = store.operations.filter { $0.state == .done }.count
+        for operation in store.operations where operation.state == .done {
+            if case .reshard = operation.kind { judge.figures.reshardings += 1 } else { judge.figures.moves += 1 }
+        }
         return judge.violation
     }
 

@@ -100,9 +100,9 @@ extension Controller {
             let phase = progress.contains(.copying) ? "copied" : "indexed"
             return note(operation, "points are being \(phase) into the shards \(numbers)")
         }
-        let homes = Resharding.homes(of: plan, in: state)
         for shard in shards {
             // Those of dead nodes too: they catch up when they come back.
+            let homes = Resharding.homes(of: shard.value, plan, in: state)
             guard let missing = homes.first(where: { shard.value.replica(on: $0) == nil }) else { continue }
             return replace(
                 shard, with: shard.value.adding(missing),
