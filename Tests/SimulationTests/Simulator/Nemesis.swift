@@ -32,7 +32,8 @@ final class Nemesis {
     }
 
     private func doHarm() {
-        guard let node = simulation.nodes.randomElement(using: &simulation.random) else { return }
+        guard var node = simulation.nodes.randomElement(using: &simulation.random) else { return }
+        if simulation.random.chance(0.5), let source { node = source }
         let faults = profile.faults
         switch simulation.random.within(0...(faults.reshardings ? 20 : 15)) {
         case 0, 1, 2: if faults.crashes { crash(simulation.random.chance(0.5) ? node : primary ?? node) }
@@ -40,15 +41,17 @@ final class Nemesis {
         case 4, 5:
             if faults.stops { node.stop(for: simulation.random.within(50...3 * profile.leaseTime / 1_000) * 1_000) }
         case 6, 7: if faults.partitions { partition(node) }
-        case 8: if faults.clockJumps { node.wallOffset += Double(simulation.random.within(-5_000...5_000)) }
+        case 8:
+            if faults.clockJumps { node.wallOffset += Double(simulation.random.within(-5_000...5_000)) }
+            if faults.slowStore { slowStore() }
         case 9: if faults.fullDisks { fillDisk(of: node) }
         case 10, 11: if faults.lostDisks { loseDisk(of: node) }
         case 12: if faults.lostDisks { repair() }
         case 13: if faults.moves { planMove() }
         case 14: if faults.moves { askForHandover() }
         case 15: if faults.moves { cancelOperation() }
-        case 16, 17, 18: planSplit()
-        case 19: planMerge()
+        case 16, 17: planSplit()
+        case 18, 19: planMerge()
         default: if simulation.random.chance(0.3) { cancelOperation() }
         }
     }
@@ -57,6 +60,7 @@ final class Nemesis {
     func stop() {
         isStopped = true
         simulation.network.cut = []
+        simulation.store.slowness = 0
         simulation.slowCommits = 0
         (simulation.network.lossRate, simulation.network.duplicationRate) = (0, 0)
         for node in simulation.nodes {
@@ -69,6 +73,17 @@ final class Nemesis {
     // MARK: - Nodes
 
     private var record: ShardRecord? { simulation.store.serving.randomElement(using: &simulation.random) }
+    /// A primary that new shards read from.
+    private var source: SimulatedNode? {
+        for operation in simulation.store.operations where operation.state == .running {
+            guard case .reshard(let plan) = operation.kind,
+                let record = plan.sources.compactMap({ simulation.store.records[$0]?.value })
+                    .randomElement(using: &simulation.random)
+            else { continue }
+            return simulation.node(record.primary)
+        }
+        return nil
+    }
     private var primary: SimulatedNode? { record.map { simulation.node($0.primary) } }
 
     private func crash(_ node: SimulatedNode) {
@@ -93,7 +108,7 @@ final class Nemesis {
         simulation.after(2 * profile.leaseTime) { [self] in
             isCalm = false
             // Nor may a change be on its way that leaves this replica the only one.
-            guard !isStopped, isCopied(node), simulation.store.changesUnderWay == 0 else { return }
+            guard !isStopped, isCopied(node), !simulation.store.isChangeUnderWay() else { return }
             simulation.trace("node \(node.id): loses its disk")
             healing = node.id
             crash(node)
@@ -121,10 +136,9 @@ final class Nemesis {
     private func repair() {
         let waitsForAChange = simulation.random.chance(0.8)
         eventually(within: 2_000) { [self] in
-            guard isAllUp, healing == nil && !isCalm, !waitsForAChange || simulation.store.changesUnderWay > 0 else {
-                return false
-            }
-            for record in simulation.store.all {
+            guard isAllUp, healing == nil && !isCalm else { return false }
+            for record in simulation.store.all
+            where !waitsForAChange || simulation.store.isChangeUnderWay(of: ControlKey.shard(record.id)) {
                 guard let replica = record.replicas.first(where: { $0.state == .catchingUp }) else { continue }
                 simulation.trace("operator: repair of the replica of shard \(record.id.number) on node \(replica.node)")
                 simulation.node(replica.node).replicas[record.id]?.repair()
@@ -151,7 +165,13 @@ final class Nemesis {
         simulation.after(1_000) { [self] in eventually(within: milliseconds - 1, action) }
     }
 
-    // MARK: - The network
+    // MARK: - The network and the store
+
+    private func slowStore() {
+        simulation.trace("the store is slow")
+        simulation.store.slowness = simulation.random.within(200...1_500) * 1_000
+        simulation.after(simulation.random.within(500...4_000) * 1_000) { [self] in simulation.store.slowness = 0 }
+    }
 
     private func partition(_ node: SimulatedNode) {
         let others = simulation.nodes.map(\.id).filter { $0 != node.id } + [Simulation.storeID]

@@ -27,6 +27,6 @@ enum PlantedFault: String, CaseIterable {
     case replacesShardsThatTakeWrites
     /// A new shard follows the log of an old one to its end, whatever is acknowledged.
     case followsWhatMayBeTakenBack
-    /// A cut-over does not ask whether those that filled the new shards are still there.
-    case replacesShardsOfProcessesThatAreGone
+    /// A cut-over that comes late does not ask whether the old shards have taken writes again.
+    case replacesShardsWhateverBecameOfThem
 }

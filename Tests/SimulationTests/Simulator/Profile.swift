@@ -12,6 +12,7 @@ struct Profile {
         var lostDisks = true
         var moves = true
         var reshardings = true
+        var slowStore = true
     }
 
     /// So many shards, with `replicas` replicas each, live on these.
@@ -39,6 +40,8 @@ struct Profile {
     let slowCommits: Double
     /// A log keeps this many records unless somebody needs more.
     let retainedRecords: Int
+    /// Of a new shard's looks at how far it is: that it goes on.
+    let fillRate: Double
     let options: ReplicationOptions
 
     static let mostKeys = 8
@@ -62,7 +65,9 @@ struct Profile {
         faults.lostDisks = random.chance(0.4)
         faults.moves = random.chance(0.7)
         faults.reshardings = random.chance(0.5)
+        faults.slowStore = random.chance(0.5) && !storeIsLocal
         shards = faults.reshardings ? random.within(1...2) : 1
+        fillRate = Double(random.within(3...50)) / 100
         self.faults = faults
         faultInterval = random.within(200...3_000) * 1_000
         lossRate = random.chance(0.5) ? 0 : Double(random.within(1...100)) / 1_000

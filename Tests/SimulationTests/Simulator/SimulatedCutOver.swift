@@ -105,8 +105,10 @@ final class SimulatedCutOver {
             guard case .success(let state) = result, let operation = state.operations[id],
                 let (guards, mutations) = Resharding.cutOver(operation, sources: revisions, in: state)
             else { return fail("the operation has changed") }
-            let processes = simulation.plants(.replacesShardsOfProcessesThatAreGone) ? [] : processes
-            node.transaction(guards + processes, mutations) { [self] result in
+            let olds = sources.map { ControlKey.shard($0.id) }
+            let isPlanted = simulation.plants(.replacesShardsWhateverBecameOfThem)
+            let checked = isPlanted ? guards.filter { !olds.contains($0.key) } : guards
+            node.transaction(checked + processes, mutations) { [self] result in
                 guard case .success(.committed) = result else { return fail("a record was changed meanwhile") }
                 simulation.trace("node \(node.id): operation \(id): shards were replaced")
                 node.refresh { _ in }

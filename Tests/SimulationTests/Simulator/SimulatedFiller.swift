@@ -111,7 +111,7 @@ final class SimulatedFiller {
     private func followUntilIndexed() {
         follow(sources[...]) { [self] in
             let isClose = sources.allSatisfy { $0.isSettled && $0.lag <= Self.closeWrites }
-            let isIndexed = simulation.random.chance(0.5)
+            let isIndexed = simulation.random.chance(simulation.profile.fillRate)
             if isClose && isIndexed { return takeLog() }
             after(isClose ? Self.followInterval : 1) { [self] in followUntilIndexed() }
         }

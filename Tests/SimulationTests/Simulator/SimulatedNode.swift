@@ -83,7 +83,7 @@ final class SimulatedNode {
 
     /// Does something at the store. Fails as `unavailable` when a message was lost: whether it was done is unknown then.
     func ask<Answer>(
-        isChange: Bool = false, _ body: @escaping (SimulatedStore) -> Result<Answer, ControlStoreError>,
+        changing keys: [String] = [], _ body: @escaping (SimulatedStore) -> Result<Answer, ControlStoreError>,
         done: @escaping (Result<Answer, ControlStoreError>) -> Void
     ) {
         // An answer that comes after a crash is not for the next process.
@@ -104,9 +104,10 @@ final class SimulatedNode {
         }
         process.after(500_000) { finish(.failure(.unavailable(reason: "no answer"))) }
         guard let delay = simulation.network.delay(from: id, to: Simulation.storeID) else { return }
-        if isChange { store.changesUnderWay += 1 }
-        simulation.after(delay) { [self] in
-            if isChange { store.changesUnderWay -= 1 }
+        store.changesBegin(of: keys)
+        let wait = keys.isEmpty || store.slowness == 0 ? 0 : simulation.random.within(0...store.slowness)
+        simulation.after(delay + wait) { [self] in
+            store.changesEnd(of: keys)
             let answer = body(store)
             guard let delay = simulation.network.delay(from: Simulation.storeID, to: id) else { return }
             process.after(delay) { finish(answer) }
@@ -117,7 +118,7 @@ final class SimulatedNode {
         _ guards: [ControlGuard], _ mutations: [ControlMutation],
         done: @escaping (Result<TransactionOutcome, ControlStoreError>) -> Void
     ) {
-        ask(isChange: true, { $0.commit(guards: guards, mutations) }, done: done)
+        ask(changing: mutations.map(\.key), { $0.commit(guards: guards, mutations) }, done: done)
     }
 
     /// The state, no older than the call.

@@ -13,8 +13,10 @@ final class SimulatedStore {
     private unowned let simulation: Simulation
     private(set) var entries: [String: ControlEntry] = [:]
     private(set) var revision = Revision.zero
-    /// Transactions that outlive their senders: messages to a store on another machine.
-    var changesUnderWay = 0
+    /// By key: transactions that outlive their senders, messages to a store on another machine.
+    private var changesUnderWay: [String: Int] = [:]
+    /// Microseconds that changes wait at the most before they are carried out.
+    var slowness = 0
     private var history: [ControlEvent] = []
     private var leases: [LeaseID: Lease] = [:]
     private var granted: UInt64 = 0
@@ -47,6 +49,13 @@ final class SimulatedStore {
         noteRecords(mutations.filter { $0.key.hasPrefix(ControlKey.shards) })
         return .success(.committed(revision))
     }
+
+    func isChangeUnderWay(of key: String? = nil) -> Bool {
+        changesUnderWay.contains { $0.value > 0 && $0.key == key ?? $0.key }
+    }
+
+    func changesBegin(of keys: [String]) { for key in keys { changesUnderWay[key, default: 0] += 1 } }
+    func changesEnd(of keys: [String]) { for key in keys { changesUnderWay[key, default: 0] -= 1 } }
 
     func put(_ key: String, _ record: some ControlRecord) {
         _ = commit(guards: [], [.put(key: key, value: record.encoded)])
