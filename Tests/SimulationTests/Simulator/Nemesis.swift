@@ -3,9 +3,10 @@ import DataModel
 
 /// Everything that goes wrong, and the operators who move replicas meanwhile.
 final class Nemesis {
-    private unowned let simulation: Simulation
+    unowned let simulation: Simulation
     private var isStopped = false
-    private var planned = 0
+    /// Operations.
+    var planned = 0
     /// Nothing goes wrong, since a disk is about to be lost.
     private var isCalm = false
     /// Nothing else goes wrong until the replica whose disk was lost is whole again.
@@ -33,10 +34,10 @@ final class Nemesis {
 
     private func doHarm() {
         guard var node = simulation.nodes.randomElement(using: &simulation.random) else { return }
-        if simulation.random.chance(0.5), let source { node = source }
+        if simulation.random.chance(0.5), let source = anySource { node = source }
         let faults = profile.faults
         switch simulation.random.within(0...(faults.reshardings ? 20 : 15)) {
-        case 0, 1, 2: if faults.crashes { crash(simulation.random.chance(0.5) ? node : primary ?? node) }
+        case 0, 1, 2: if faults.crashes { crash(simulation.random.chance(0.5) ? node : anyPrimary ?? node) }
         case 3: if faults.crashes && simulation.random.chance(0.2) { for node in simulation.nodes { crash(node) } }
         case 4, 5:
             if faults.stops { node.stop(for: simulation.random.within(50...3 * profile.leaseTime / 1_000) * 1_000) }
@@ -72,9 +73,10 @@ final class Nemesis {
 
     // MARK: - Nodes
 
-    private var record: ShardRecord? { simulation.store.serving.randomElement(using: &simulation.random) }
+    /// Any shard that serves.
+    var anyShard: ShardRecord? { simulation.store.serving.randomElement(using: &simulation.random) }
     /// A primary that new shards read from.
-    private var source: SimulatedNode? {
+    private var anySource: SimulatedNode? {
         for operation in simulation.store.operations where operation.state == .running {
             guard case .reshard(let plan) = operation.kind,
                 let record = plan.sources.compactMap({ simulation.store.records[$0]?.value })
@@ -84,7 +86,8 @@ final class Nemesis {
         }
         return nil
     }
-    private var primary: SimulatedNode? { record.map { simulation.node($0.primary) } }
+
+    private var anyPrimary: SimulatedNode? { anyShard.map { simulation.node($0.primary) } }
 
     private func crash(_ node: SimulatedNode) {
         node.crash()
@@ -192,58 +195,6 @@ final class Nemesis {
 
     private func both(_ one: NodeID, _ other: NodeID) -> [SimulatedNetwork.Link] {
         [SimulatedNetwork.Link(from: one, to: other), SimulatedNetwork.Link(from: other, to: one)]
-    }
-
-    // MARK: - Operators
-
-    private func planMove() {
-        guard let record, let from = record.replicas.map(\.node).randomElement(using: &simulation.random),
-            let to = simulation.nodes.map(\.id).filter({ record.replica(on: $0) == nil })
-                .randomElement(using: &simulation.random)
-        else { return }
-        plan(
-            .move(collection: record.id.collection, shard: record.id.number, from: from, to: to),
-            "move of shard \(record.id.number) from \(from) to \(to)")
-    }
-
-    private func planSplit() {
-        guard let record,
-            let split = try? Resharding.split(Self.part(record), into: 2, of: simulation.collection)
-        else { return }
-        plan(.reshard(split), "split of shard \(record.id.number)")
-    }
-
-    private func planMerge() {
-        let parts = simulation.store.serving.shuffled(using: &simulation.random).prefix(2).map(Self.part)
-        guard let merge = try? Resharding.merge(parts, of: simulation.collection) else { return }
-        plan(.reshard(merge), "merge of shards \(merge.from)")
-    }
-
-    private static func part(_ record: ShardRecord) -> Resharding.Shard {
-        Resharding.Shard(number: record.id.number, virtualShards: record.virtualShards)
-    }
-
-    private func plan(_ kind: OperationRecord.Kind, _ what: String) {
-        planned += 1
-        let operation = OperationRecord(
-            id: "operation-\(planned)", kind: kind, reason: "a test",
-            createdAt: Double(simulation.now) / 1e6 + 1_000_000)
-        simulation.trace("operator: \(what)")
-        simulation.store.put(ControlKey.operation(operation.id), operation)
-    }
-
-    private func cancelOperation() {
-        let open = simulation.store.operations.filter { !$0.state.isFinal }
-        guard let operation = open.randomElement(using: &simulation.random) else { return }
-        simulation.trace("operator: cancel \(operation.id)")
-        simulation.store.put(ControlKey.operation(operation.id), operation.cancelled)
-    }
-
-    private func askForHandover() {
-        guard var record, let target = record.inSync.filter({ $0 != record.primary }).randomElement(using: &simulation.random)
-        else { return }
-        record.handover = target
-        simulation.store.put(ControlKey.shard(record.id), record)
     }
 }
 

@@ -52,14 +52,16 @@ final class SimulatedCutOver {
             simulation.network.call(from: node, to: source.primary, timeout: Self.patience) { target, reply in
                 target.withReplica(
                     of: source.id, { $0.release(epoch: source.epoch, reply: reply) }, else: { reply(.failure($0)) })
-            } done: { (_: Result<Void, ShardError>) in }
+            } done: { (_: Result<Void, ShardError>) in
+            }
         }
         done(reason)
     }
 
     /// Asks all at once; `body` gets the answers when the last one is there.
     private func all<Answer>(
-        _ shards: [ShardRecord], _ ask: @escaping (SimulatedReplica, ShardRecord, @escaping (Result<Answer, ShardError>) -> Void) -> Void,
+        _ shards: [ShardRecord],
+        _ ask: @escaping (SimulatedReplica, ShardRecord, @escaping (Result<Answer, ShardError>) -> Void) -> Void,
         then body: @escaping ([(ShardRecord, Answer)]) -> Void
     ) {
         var answers: [(ShardRecord, Answer)] = []
@@ -67,7 +69,8 @@ final class SimulatedCutOver {
         var missing = shards.count
         if shards.isEmpty { return body([]) }
         for shard in shards {
-            simulation.network.call(from: node, to: shard.primary, timeout: max(deadline - simulation.now, 0)) { target, reply in
+            simulation.network.call(from: node, to: shard.primary, timeout: max(deadline - simulation.now, 0)) {
+                target, reply in
                 target.withReplica(of: shard.id, { ask($0, shard, reply) }, else: { reply(.failure($0)) })
             } done: { [self] result in
                 switch result {

@@ -29,13 +29,17 @@ final class SimulatedFillSource {
     var lag: UInt64 { acknowledged.rawValue - min(position.sequence.rawValue, acknowledged.rawValue) }
 
     func begin(done: @escaping Reply<Void>) {
-        ask { [reader] in $0.beginReading(reader, epoch: $1, reply: $2) } done: { [self] result in
+        ask { [reader] in
+            $0.beginReading(reader, epoch: $1, reply: $2)
+        } done: { [self] result in
             done(result.map { position = $0 })
         }
     }
 
     func page(from key: Int, done: @escaping Reply<SimulatedReplica.PointPage>) {
-        ask { [reader, owned] in $0.pointPage(reader, of: owned, from: key, epoch: $1, reply: $2) } done: { [self] result in
+        ask { [reader, owned] in
+            $0.pointPage(reader, of: owned, from: key, epoch: $1, reply: $2)
+        } done: { [self] result in
             if case .success(let page) = result { pagesEnd = max(pagesEnd, page.sequence) }
             done(result)
         }
@@ -77,8 +81,11 @@ final class SimulatedFillSource {
             case .failure(let error): finish(.failure(error))
             case .success(let record):
                 simulation.network.call(from: node, to: record.primary, timeout: Self.timeout) { target, reply in
-                    target.withReplica(of: record.id, { question($0, record.epoch, reply) }, else: { reply(.failure($0)) })
-                } done: { finish($0) }
+                    target.withReplica(
+                        of: record.id, { question($0, record.epoch, reply) }, else: { reply(.failure($0)) })
+                } done: {
+                    finish($0)
+                }
             }
         }
     }

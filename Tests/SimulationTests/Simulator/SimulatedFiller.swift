@@ -92,7 +92,9 @@ final class SimulatedFiller {
                 heard(result) { page in
                     for (key, point) in page.points { take(key, point) }
                     let pause = simulation.random.within(100...simulation.profile.fsync)
-                    after(pause) { [self] in if let next = page.next { copy(index, from: next) } else { copy(index + 1) } }
+                    after(pause) { [self] in
+                        if let next = page.next { copy(index, from: next) } else { copy(index + 1) }
+                    }
                 }
             }
         }

@@ -294,7 +294,7 @@ final class SimulatedNode {
     }
 
     func followAll() {
-        let assigned = cache.shards(of: simulation.collection).map(\.value).filter { $0.replica(on: id) != nil }.map(\.id)
+        let assigned = cache.shards(of: simulation.collection).filter { $0.value.replica(on: id) != nil }.map(\.value.id)
         for shard in assigned where replicas[shard] == nil {
             let replica = SimulatedReplica(shard, self)
             replicas[shard] = replica

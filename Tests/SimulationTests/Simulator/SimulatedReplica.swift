@@ -131,7 +131,8 @@ final class SimulatedReplica {
         isRoleDelayed = !passes
         guard passes else { return }
         simulation.trace(
-            "node \(node.id): primary of shard \(id.number) in epoch \(record.value.epoch) at \(shard.position.sequence)")
+            "node \(node.id): primary of shard \(id.number) in epoch \(record.value.epoch) at \(shard.position.sequence)"
+        )
         let session = PrimarySession(
             node: node.id, record: record, position: shard.position,
             writeConsistencyFactor: simulation.profile.writeConsistencyFactor, cluster: current,
@@ -173,7 +174,10 @@ final class SimulatedReplica {
     /// The primary may be about to take the replica in for what it had.
     private func beginAnew(_ record: Stored<ShardRecord>) {
         let begin = { [self] (isAllowed: Bool) in
-            guard isAllowed, case .damaged = phase else { return isHealing = false }
+            guard isAllowed, case .damaged = phase else {
+                isHealing = false
+                return
+            }
             node.files[id] = nil
             isRepairAsked = false
             phase = .opening
@@ -190,7 +194,10 @@ final class SimulatedReplica {
 
     /// The others that could have filled it are gone since.
     private func withdrawRepair() {
-        guard isRepairAsked else { return isHealing = false }
+        guard isRepairAsked else {
+            isHealing = false
+            return
+        }
         isRepairAsked = false
         phase = .opening
         open { [self] in isHealing = false }

@@ -183,7 +183,8 @@ final class SimulatedShard {
         for record in records { node.files[id]?.append(record) }
         if let record = records.last {
             simulation.trace(
-                "node \(node.id): has \(record.position.sequence) of epoch \(record.position.epoch), shard \(id.number)")
+                "node \(node.id): has \(record.position.sequence) of epoch \(record.position.epoch), shard \(id.number)"
+            )
         }
         simulation.judge.logGrew(of: id, on: node)
         return .success(last)

@@ -52,7 +52,8 @@ final class Simulation {
             physicalShards: profile.shards, replicationFactor: profile.replicas)
         let record = CollectionRecord(id: collection, name: "c", config: config, state: .ready, createdAt: 0)
         store.put(ControlKey.collection("c"), record)
-        let parts = profile.shards == 1 ? [[allVirtualShards]] : Resharding.divide([allVirtualShards], into: profile.shards)
+        let parts =
+            profile.shards == 1 ? [[allVirtualShards]] : Resharding.divide([allVirtualShards], into: profile.shards)
         let shards = parts.enumerated().map { number, ranges in
             let homes = (0..<profile.replicas).map { nodes[($0 + number) % nodes.count] }
             let id = ShardID(collection: collection, number: ShardNumber(UInt32(number)))
