@@ -27,7 +27,7 @@ import Testing
         #expect(figures.acknowledgedWrites > 50 * histories && figures.reads > 50 * histories, "\(figures)")
         #expect(figures.primaries > histories / 2 && figures.demotions > histories, "\(figures)")
         #expect(figures.snapshots > histories / 4 && figures.moves > histories / 8, "\(figures)")
-        #expect(figures.reshardings > histories / 8, "\(figures)")
+        #expect(figures.reshardings > histories / 8 && figures.plans > histories / 32, "\(figures)")
     }
 
     @Test(.enabled(if: SimulationTests.replayed == nil), arguments: PlantedFault.allCases)

@@ -16,6 +16,8 @@ final class Judge {
         var snapshots = 0
         var moves = 0
         var reshardings = 0
+        /// Drains, and other replication factors.
+        var plans = 0
         /// Reads that saw less than an earlier one: what is not acknowledged may be seen on one replica before it is on
         /// the others.
         var regressions = 0
@@ -32,6 +34,7 @@ final class Judge {
             sum.snapshots += other.snapshots
             sum.moves += other.moves
             sum.reshardings += other.reshardings
+            sum.plans += other.plans
             sum.regressions += other.regressions
         }
     }
@@ -263,11 +266,22 @@ final class Judge {
     private func unrest(_ record: ShardRecord) -> String? {
         if record.filling != nil { return "it is being filled" }
         if record.inSync.count != record.replicas.count { return "in sync are \(record.inSync)" }
-        if record.replicas.count != simulation.profile.replicas { return "\(record.replicas.count) replicas" }
+        let factor = simulation.store.collection?.config.replicationFactor ?? 0
+        // What an operation did that did not get to its end stays.
+        if record.replicas.count != factor, !wasFactorGivenUp {
+            return "\(record.replicas.count) replicas, not \(factor)"
+        }
         if record.handover != nil { return "a handover is under way" }
         let logs = record.inSync.map { simulation.node($0).files[record.id]?.records ?? [] }
         guard let first = logs.first, let other = logs.first(where: { $0 != first }) else { return nil }
         return "the logs end at \(first.last?.position.sequence ?? .zero) and \(other.last?.position.sequence ?? .zero)"
+    }
+
+    private var wasFactorGivenUp: Bool {
+        simulation.store.operations.contains { operation in
+            guard case .setReplicationFactor = operation.kind else { return false }
+            return operation.state == .cancelled || operation.state == .failed
+        }
     }
 
     func checkPoints() {

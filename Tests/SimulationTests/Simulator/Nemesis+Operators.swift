@@ -39,9 +39,53 @@ extension Nemesis {
         simulation.store.put(ControlKey.operation(operation.id), operation)
     }
 
+    func planDrain() {
+        guard draining.isEmpty, profile.nodes > factor,
+            let node = simulation.nodes.map(\.id).randomElement(using: &simulation.random),
+            !isPlanned({ if case .drain = $0 { true } else { false } })
+        else { return }
+        plan(.drain(node: node), "drain of node \(node)")
+    }
+
+    /// Also of a node that is drained already.
+    func undrain() {
+        for node in draining {
+            if let open = simulation.store.operations.first(where: {
+                $0.kind == .drain(node: node) && !$0.state.isFinal
+            }) {
+                cancel(open)
+            } else {
+                simulation.trace("operator: undrain of node \(node)")
+                _ = simulation.store.commit(guards: [], [.delete(key: ControlKey.draining(node))])
+            }
+        }
+    }
+
+    func changeFactor() {
+        let factor = factor
+        let other = factor == 2 ? 3 : 2
+        guard !isPlanned({ if case .setReplicationFactor = $0 { true } else { false } }) else { return }
+        plan(
+            .setReplicationFactor(collection: simulation.collection, factor: other, former: factor),
+            "\(other) replicas of each shard")
+    }
+
+    private var factor: Int { simulation.store.collection?.config.replicationFactor ?? profile.replicas }
+
+    private var draining: [NodeID] {
+        simulation.nodes.map(\.id).filter { simulation.store.entries[ControlKey.draining($0)] != nil }
+    }
+
+    private func isPlanned(_ isSuch: (OperationRecord.Kind) -> Bool) -> Bool {
+        simulation.store.operations.contains { !$0.state.isFinal && isSuch($0.kind) }
+    }
+
     func cancelOperation() {
         let open = simulation.store.operations.filter { !$0.state.isFinal }
-        guard let operation = open.randomElement(using: &simulation.random) else { return }
+        if let operation = open.randomElement(using: &simulation.random) { cancel(operation) }
+    }
+
+    private func cancel(_ operation: OperationRecord) {
         simulation.trace("operator: cancel \(operation.id)")
         simulation.store.put(ControlKey.operation(operation.id), operation.cancelled)
     }

@@ -14,7 +14,7 @@ final class Nemesis {
 
     init(_ simulation: Simulation) { self.simulation = simulation }
 
-    private var profile: Profile { simulation.profile }
+    var profile: Profile { simulation.profile }
 
     func run() {
         simulation.after(simulation.random.within(0...2 * profile.faultInterval)) { [self] in
@@ -36,6 +36,7 @@ final class Nemesis {
         guard var node = simulation.nodes.randomElement(using: &simulation.random) else { return }
         if simulation.random.chance(0.5), let source = anySource { node = source }
         let faults = profile.faults
+        if faults.plans, simulation.random.chance(0.15) { return changeMuch() }
         switch simulation.random.within(0...(faults.reshardings ? 20 : 15)) {
         case 0, 1, 2: if faults.crashes { crash(simulation.random.chance(0.5) ? node : anyPrimary ?? node) }
         case 3: if faults.crashes && simulation.random.chance(0.2) { for node in simulation.nodes { crash(node) } }
@@ -57,9 +58,19 @@ final class Nemesis {
         }
     }
 
+    private func changeMuch() {
+        switch simulation.random.within(0...3) {
+        case 0: planDrain()
+        case 1: changeFactor()
+        default: undrain()
+        }
+    }
+
     /// Everything works again from now on.
     func stop() {
         isStopped = true
+        // Perhaps there is no place for what it holds.
+        undrain()
         simulation.network.cut = []
         simulation.store.slowness = 0
         simulation.slowCommits = 0

@@ -13,6 +13,8 @@ struct Profile {
         var moves = true
         var reshardings = true
         var slowStore = true
+        /// Drains, and other replication factors.
+        var plans = true
     }
 
     /// So many shards, with `replicas` replicas each, live on these.
@@ -65,6 +67,7 @@ struct Profile {
         faults.lostDisks = random.chance(0.4)
         faults.moves = random.chance(0.7)
         faults.reshardings = random.chance(0.5)
+        faults.plans = random.chance(0.3)
         faults.slowStore = random.chance(0.5) && !storeIsLocal
         shards = faults.reshardings ? random.within(1...2) : 1
         fillRate = Double(random.within(3...50)) / 100

@@ -73,6 +73,10 @@ final class SimulatedStore {
     /// Also those that are being filled.
     var all: [ShardRecord] { records.sorted { $0.key < $1.key }.map(\.value.value) }
 
+    var collection: CollectionRecord? {
+        entries[ControlKey.collection("c")].flatMap { CollectionRecord(encoded: $0.value) }
+    }
+
     private func noteRecords(_ mutations: [ControlMutation]) {
         guard !mutations.isEmpty else { return }
         let former = records

@@ -125,7 +125,11 @@ final class Simulation {
         settle()
         judge.checkPoints()
         for operation in store.operations where operation.state == .done {
-            if case .reshard = operation.kind { judge.figures.reshardings += 1 } else { judge.figures.moves += 1 }
+            switch operation.kind {
+            case .reshard: judge.figures.reshardings += 1
+            case .drain, .setReplicationFactor: judge.figures.plans += 1
+            default: judge.figures.moves += 1
+            }
         }
         return judge.violation
     }
