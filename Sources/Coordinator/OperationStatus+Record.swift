@@ -36,11 +36,11 @@ extension OperationStatus {
     }
 
     private static func bytes(of operation: OperationRecord, in state: ClusterState) -> (done: UInt64, total: UInt64) {
-        if let progress = state.progress[operation.id] { return (progress.bytesDone, progress.bytesTotal) }
         if case .reshard = operation.kind, operation.state != .done {
             let parts = state.progress.filter { $0.key.hasPrefix(operation.id + "/") }.values
             return (parts.reduce(0) { $0 + $1.bytesDone }, operation.bytesTotal)
         }
+        if let progress = state.progress[operation.id] { return (progress.bytesDone, progress.bytesTotal) }
         return (operation.state == .done ? operation.bytesTotal : 0, operation.bytesTotal)
     }
 }

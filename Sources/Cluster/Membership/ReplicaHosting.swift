@@ -5,9 +5,10 @@ package enum ReplicaHosting {
     /// Whether a replica that has no files may begin with none.
     ///
     /// The files of an in-sync replica exist from the collection's creation on: without them an empty shard would pass
-    /// for one that holds every write.
+    /// for one that holds every write. Of a shard that is being filled only the primary's begin with nothing.
     package static func mayBeginEmpty(_ record: ShardRecord, on node: NodeID, in state: ClusterState) -> Bool {
-        !record.isInSync(node) || record.filling != nil || state.collection(record.id.collection)?.value.state == .creating
+        !record.isInSync(node) || record.filling != nil && record.primary == node
+            || state.collection(record.id.collection)?.value.state == .creating
     }
 
     /// Whether no record names the replica any more, so that its files may go.

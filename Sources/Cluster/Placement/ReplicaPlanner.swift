@@ -132,13 +132,14 @@ package enum ReplicaPlanner {
     }
 
     /// The replica that is missed least: first one that cannot answer, then one that shares its zone, then one on a
-    /// full node, and the primary last.
+    /// full node, and the primary last. Never the only one that is in sync: it alone has everything, dead or not.
     private static func superfluous(
         _ record: ShardRecord, _ shard: Int, _ model: ReplicaModel, _ state: ClusterState
     ) -> (node: Int, reason: String)? {
         func rank(_ node: Int) -> [Int] {
             let id = model.nodes[node].id
             return [
+                record.inSync == [id] ? 0 : 1,
                 state.isLive(id) ? 0 : 1, record.isInSync(id) ? 0 : 1, state.isDraining(id) ? 1 : 0,
                 model.sharesZone(shard, on: node, leaving: nil) ? 1 : 0, record.primary == id ? 0 : 1,
                 model.nodes[node].count, node,

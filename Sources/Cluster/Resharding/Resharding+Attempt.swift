@@ -56,7 +56,10 @@ extension Resharding {
     }
 
     /// Why there will be no new shards before an operator makes room: each attempt would take from writers what is left.
-    package static func lackOfSpace(for shards: [Stored<ShardRecord>], in state: ClusterState) -> String? {
+    package static func lackOfSpace(
+        for shards: [Stored<ShardRecord>], of operation: OperationRecord, in state: ClusterState
+    ) -> String? {
+        if let reason = state.progress[operation.id]?.lackOfRoom { return reason }
         for shard in shards.map(\.value) {
             guard let progress = state.fillingProgress(of: shard), progress.phase == .outOfSpace else { continue }
             return "node \(shard.primary) has no room for shard \(shard.id.number): \(progress.detail)"

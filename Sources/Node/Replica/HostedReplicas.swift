@@ -78,8 +78,10 @@ final class HostedReplicas: ReplicaHost {
                                 || ticks.isMultiple(of: Self.ticksPerReview))
                     }
                     for replica in self.all { replica.tick() }
-                    await self.sweepIfNeeded()
                 }
+            }
+            group.addTask {
+                while (try? await Task.sleep(for: Self.tick)) != nil { await self.sweepIfNeeded() }
             }
         }
     }
@@ -101,7 +103,7 @@ final class HostedReplicas: ReplicaHost {
                 guard let record = current.collection(collection)?.value else { continue }
                 for (number, shard) in shards where shard.value.replica(on: node) != nil {
                     let id = ShardID(collection: collection, number: number)
-                    guard state.replicas[id] == nil else { continue }
+                    guard state.replicas[id] == nil, !state.leaving.contains(id) else { continue }
                     let replica = LocalReplica(id, collection: record, environment: environment)
                     state.replicas[id] = replica
                     opened.append(replica)
@@ -125,11 +127,14 @@ final class HostedReplicas: ReplicaHost {
             let isRemoved = await replica.remove()
             state.withLock { state in
                 state.replicas[replica.id] = nil
+                state.leaving.remove(replica.id)
                 if !isRemoved { state.nextSweep = .now + Self.sweepInterval }
             }
+            // It may have been assigned anew.
+            follow(current)
+        } else {
+            state.withLock { _ = $0.leaving.remove(replica.id) }
         }
-        state.withLock { _ = $0.leaving.remove(replica.id) }
-        if let current { follow(current) }
     }
 
     /// Removes what was left on disk when the map changed while the node was down, and what was in use for too long when
@@ -141,18 +146,27 @@ final class HostedReplicas: ReplicaHost {
         state.withLock { $0.nextSweep = nil }
         for id in environment.folder.replicas()
         where ReplicaHosting.mayRemove(id, on: environment.node, in: current) {
-            guard state.withLock({ $0.replicas[id] == nil }) else { continue }
-            do throws(FileError) {
-                guard !Shard.isOpen(folder: environment.folder.replica(id)) else {
-                    state.withLock { $0.nextSweep = .now + Self.sweepInterval }
-                    continue
-                }
-                try environment.folder.removeReplica(id)
-                logger.info("Removed the replica \(id), which no record names any more")
-            } catch {
-                logger.warning("The replica \(id) is left over: \(error)")
+            // One that is assigned anew meanwhile is not opened before its old files are gone.
+            guard state.withLock({ $0.replicas[id] == nil && $0.leaving.insert(id).inserted }) else { continue }
+            let isRemoved = await removeFiles(of: id)
+            state.withLock { state in
+                state.leaving.remove(id)
+                if !isRemoved { state.nextSweep = .now + Self.sweepInterval }
             }
         }
+        follow(environment.cache.current)
+    }
+
+    /// False when they are to be looked at again, since they are in use.
+    private func removeFiles(of id: ShardID) async -> Bool {
+        guard !Shard.isOpen(folder: environment.folder.replica(id)) else { return false }
+        do throws(FileError) {
+            try await Blocking.run { [environment] () throws(FileError) in try environment.folder.removeReplica(id) }
+            logger.info("Removed the replica \(id), which no record names any more")
+        } catch {
+            logger.warning("The replica \(id) is left over: \(error)")
+        }
+        return true
     }
 
     // MARK: - Closing

@@ -27,7 +27,9 @@ extension ClusterStateCache {
 
     /// The operation that gives the node its replica. One that catches up after an outage has none, and tries on.
     private func runningCopy(of shard: ShardID, to target: NodeID) -> OperationRecord? {
-        guard current.shard(shard)?.value.replica(on: target)?.state == .catchingUp else { return nil }
+        guard let record = current.shard(shard)?.value, record.replica(on: target)?.state == .catchingUp else { return nil }
+        // A split or merge makes its copies too.
+        if let filling = record.filling { return current.operations[filling.operation]?.value }
         return current.openOperations.first {
             $0.value.state == .running && $0.value.kind.shard == shard && $0.value.kind.target == target
         }?.value

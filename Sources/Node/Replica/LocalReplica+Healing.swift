@@ -43,7 +43,7 @@ extension LocalReplica {
             case .closed: throw .notServing(reason: "the replica is closed")
             }
             defer { state.shell = nil }
-            if open != nil { state.isRepairAsked = true }
+            if case .damaged = state.phase {} else { state.isRepairAsked = true }
             state.phase = .damaged(reason: "an operator asked for its repair")
             return (open, state.shell)
         }
@@ -102,7 +102,7 @@ extension LocalReplica {
     private func leaveInSyncSet(_ stored: Stored<ShardRecord>) async throws(ShardError) {
         let live = environment.cache.current.liveNodes
         guard let changed = ReplicaHosting.leavingInSyncSet(stored.value, on: node, live: live) else {
-            return try await withdrawRepair()
+            return try await withdrawRepair(stored)
         }
         if try await replace(stored, by: changed) {
             logger.warning("Left the in-sync set, because the data is damaged or gone")
@@ -110,10 +110,14 @@ extension LocalReplica {
     }
 
     /// Opens the files again when only an operator's word spoke against them: the others that could have filled the replica
-    /// are gone since, and it may be the only one.
-    private func withdrawRepair() async throws(ShardError) {
+    /// are gone since, and it may be the only one. In a new epoch where it is the primary: the former one may have promised
+    /// that nothing is written any more (`PrimarySession.holdWrites`).
+    private func withdrawRepair(_ stored: Stored<ShardRecord>) async throws(ShardError) {
         guard state.withLock({ $0.isRepairAsked }) else { return }
         try await waitUntilReleased()
+        if stored.value.primary == node {
+            guard try await renewEpoch(stored) else { return }
+        }
         let isWithdrawn = state.withLock { state in
             guard case .damaged = state.phase, state.isRepairAsked else { return false }
             state.phase = .opening

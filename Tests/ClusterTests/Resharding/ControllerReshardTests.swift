@@ -263,6 +263,37 @@ import Testing
         #expect(world.state.shards(of: id) == before)
     }
 
+    @Test func aCopyThatHasNoRoomEndsTheSplit() throws {
+        var (world, id) = try world()
+        let before = world.state.servingShards(of: id)
+        try split(&world, id)
+        world.settle()
+        try report(&world, .following)
+        world.settle()
+        let reason = "node 2 has no room for a copy: full"
+        world.put(ControlKey.progress("op"), OperationProgress(bytesDone: 0, bytesTotal: 0, lackOfRoom: reason))
+        world.settle()
+        #expect(world.operation("op")?.state == .failed)
+        #expect(world.operation("op")?.detail == reason)
+        #expect(world.state.shards(of: id) == before)
+    }
+
+    /// It counts as in sync: with nothing it would pass for one that has everything, as soon as the shard serves.
+    @Test func onlyThePrimaryOfAShardThatIsBeingFilledBeginsWithNothing() throws {
+        var (world, id) = try world()
+        try split(&world, id)
+        world.settle()
+        try report(&world, .following)
+        world.settle()
+        try copyReplicas(&world)
+        let shard = try #require(try filling(world).first).value
+        for replica in shard.replicas {
+            #expect(
+                ReplicaHosting.mayBeginEmpty(shard, on: replica.node, in: world.state)
+                    == (replica.node == shard.primary))
+        }
+    }
+
     @Test func reshardsRunOneAfterAnotherAndNotBesideMoves() throws {
         var (world, id) = try world(replicas: 1)
         try split(&world, id, 0, name: "a")

@@ -33,11 +33,11 @@ final class Nemesis {
     }
 
     private func doHarm() {
-        guard var node = simulation.nodes.randomElement(using: &simulation.random) else { return }
-        if simulation.random.chance(0.5), let source = anySource { node = source }
         let faults = profile.faults
         if faults.plans, simulation.random.chance(0.15) { return changeMuch() }
-        switch simulation.random.within(0...(faults.reshardings ? 20 : 15)) {
+        if faults.reshardings, simulation.random.chance(0.3) { return reshard() }
+        guard let node = anyNode else { return }
+        switch simulation.random.within(0...15) {
         case 0, 1, 2: if faults.crashes { crash(simulation.random.chance(0.5) ? node : anyPrimary ?? node) }
         case 3: if faults.crashes && simulation.random.chance(0.2) { for node in simulation.nodes { crash(node) } }
         case 4, 5:
@@ -52,9 +52,23 @@ final class Nemesis {
         case 13: if faults.moves { planMove() }
         case 14: if faults.moves { askForHandover() }
         case 15: if faults.moves { cancelOperation() }
-        case 16, 17: planSplit()
-        case 18, 19: planMerge()
-        default: if simulation.random.chance(0.3) { cancelOperation() }
+        default: break
+        }
+    }
+
+    /// While shards are being replaced mostly one of their primaries.
+    private var anyNode: SimulatedNode? {
+        if simulation.random.chance(0.7), let source = anySource { return source }
+        return simulation.nodes.randomElement(using: &simulation.random)
+    }
+
+    /// Or what disturbs one that is under way.
+    private func reshard() {
+        switch simulation.random.within(0...9) {
+        case 0, 1, 2: planSplit()
+        case 3, 4, 5, 6: planMerge()
+        case 7: if simulation.random.chance(0.3) { cancelOperation() }
+        default: if profile.faults.slowStore && anySource != nil { slowStore() }
         }
     }
 

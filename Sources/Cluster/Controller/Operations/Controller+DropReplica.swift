@@ -26,12 +26,11 @@ extension Controller {
             guard shard.value.replica(on: node) != nil else { return finish(operation, as: .done, dropped) }
             let heirs = shard.value.inSync.filter { $0 != node && state.isLive($0) }
             let collection: Stored<CollectionRecord>? = state.collection(id.collection)
-            // Without a replica that is not in sync writes lose nothing.
-            let needed = shard.value.isInSync(node) ? collection?.value.config.writeConsistencyFactor ?? 1 : 1
-            if heirs.count < needed {
+            let needed = heirsNeeded(operation, shard.value, of: node, collection?.value.config)
+            if heirs.count < needed.count {
                 return waitForHeirs(
                     operation, shard.value, of: node,
-                    "\(heirs.count) other in-sync replicas are alive, and writes need \(needed)")
+                    "\(heirs.count) other in-sync replicas are alive, and \(needed.reason) \(needed.count)")
             }
             giveReplicaUp(
                 operation, shard, on: node, to: heirs.first { !state.isDraining($0) } ?? heirs.first, becomes: .done,
@@ -43,6 +42,20 @@ extension Controller {
         }
     }
 
+    /// How many other replicas that are in sync and alive a drop leaves.
+    ///
+    /// One that an operation planned was chosen when all others lived: it does not go on while one of them is missed that
+    /// the collection asks for. What an operator names is dropped as long as writes go on.
+    private func heirsNeeded(
+        _ operation: Stored<OperationRecord>, _ shard: ShardRecord, of node: NodeID, _ config: CollectionConfig?
+    ) -> (count: Int, reason: String) {
+        // Without a replica that is not in sync nothing is lost.
+        guard shard.isInSync(node), let config else { return (1, "the shard needs") }
+        let wanted = operation.value.parent == nil ? 0 : min(config.replicationFactor, shard.replicas.count - 1)
+        return wanted > config.writeConsistencyFactor
+            ? (wanted, "the collection asks for") : (config.writeConsistencyFactor, "writes need")
+    }
+
     /// For as long as it takes where one catches up, for a while where its node is not alive.
     private mutating func waitForHeirs(
         _ operation: Stored<OperationRecord>, _ shard: ShardRecord, of node: NodeID, _ obstacle: String
@@ -50,7 +63,7 @@ extension Controller {
         let isOneComing = shard.replicas.contains {
             $0.node != node && $0.state == .catchingUp && state.isLive($0.node)
         }
-        if isOneComing { return note(operation, "waits: \(obstacle)") }
+        if isOneComing && state.isLive(shard.primary) { return note(operation, "waits: \(obstacle)") }
         guard isOutOfPatience(operation) else { return noteBlocked(operation, "waits: \(obstacle)") }
         fail(operation, "for \(Int(options.deadNodePatienceSeconds)) seconds \(obstacle)")
     }

@@ -34,7 +34,9 @@ extension Controller {
             return fail(operation, "node \(target) has a replica of the shard already")
         }
         if state.isDraining(target) { return fail(operation, "node \(target) is being drained") }
-        if !state.isLive(target) { return wait(for: target, operation) }
+        if let missing = [target, shard.value.primary].first(where: { !state.isLive($0) }) {
+            return wait(for: missing, operation)
+        }
         if let obstacle = slots.obstacle(to: shard.value, target: target) { return noteObstacle(operation, obstacle) }
         slots.take(shard.value, target: target)
         replace(
@@ -107,6 +109,11 @@ extension Controller {
                 operation, becomes: .cancelled, detail: "cancelled")
         }
         let others = shard.value.inSync.filter { $0 != target && state.isLive($0) }
+        if others.isEmpty {
+            let obstacle = "no other replica is in sync and alive"
+            guard isOutOfPatience(operation) else { return noteBlocked(operation, "waits: \(obstacle)") }
+            return finish(operation, as: .cancelled, "cancelled; node \(target) keeps its replica: \(obstacle)")
+        }
         giveReplicaUp(
             operation, shard, on: target, to: others.first { $0 == heir } ?? others.first, becomes: .cancelled,
             detail: "cancelled")

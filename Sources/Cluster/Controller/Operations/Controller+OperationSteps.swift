@@ -12,18 +12,18 @@ extension Controller {
         return shard
     }
 
-    /// Lets the operation wait for a dead node, for a while; then it fails, and `undoing` loses the node's replica
-    /// again.
+    /// Lets the operation wait for a dead node, for a while; then it fails, and the copy that it was making goes again.
     mutating func wait(
-        for node: NodeID, _ operation: Stored<OperationRecord>, undoing shard: Stored<ShardRecord>? = nil
+        for node: NodeID, _ operation: Stored<OperationRecord>,
+        undoing copy: (shard: Stored<ShardRecord>, node: NodeID)? = nil
     ) {
         guard isOutOfPatience(operation) else {
             return noteBlocked(operation, "waits for node \(node), which is not alive")
         }
         let reason = "node \(node) was not alive for \(Int(options.deadNodePatienceSeconds)) seconds"
-        guard let shard else { return fail(operation, reason) }
+        guard let (shard, target) = copy else { return fail(operation, reason) }
         replace(
-            shard, with: shard.value.removing(node), summary: "operation \(operation.value.id) failed: \(reason)",
+            shard, with: shard.value.removing(target), summary: "operation \(operation.value.id) failed: \(reason)",
             operation, becomes: .failed, detail: reason)
     }
 
@@ -45,7 +45,11 @@ extension Controller {
                 shard, with: shard.value.removing(node), summary: "operation \(operation.value.id) failed: \(reason)",
                 operation, becomes: .failed, detail: reason)
         }
-        state.isLive(node) ? note(operation, Self.copying(to: node)) : wait(for: node, operation, undoing: shard)
+        // Without the primary nobody sends anything.
+        guard let missing = [node, shard.value.primary].first(where: { !state.isLive($0) }) else {
+            return note(operation, Self.copying(to: node))
+        }
+        wait(for: missing, operation, undoing: (shard, node))
     }
 
     /// Asks the primary to pass its role on.
@@ -60,9 +64,9 @@ extension Controller {
     }
 
     /// Why the operation has not begun yet. A step of a larger operation says nothing: hundreds of them may wait for their
-    /// turn, and each word is a transaction.
+    /// turn, and each word is a transaction. But the time of a wait for a dead node ends here.
     mutating func noteObstacle(_ operation: Stored<OperationRecord>, _ obstacle: String) {
-        if operation.value.parent == nil { note(operation, obstacle) }
+        if operation.value.parent == nil || operation.value.blockedSince != nil { note(operation, obstacle) }
     }
 
     // MARK: - Writing steps down

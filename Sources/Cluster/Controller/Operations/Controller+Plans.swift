@@ -39,9 +39,12 @@ extension Controller {
                 guards: [condition], mutations: [mutation])
         case .drain(let node), .remove(let node):
             guard state.nodes[node] != nil else { return fail(operation, "node \(node) is unknown") }
+            // A node that was drained before stays so when its removal is cancelled.
+            let isRemovalOfDrained = operation.value.kind == .remove(node: node) && state.isDraining(node)
             change(
                 operation, to: .running, detail: "begins", summary: "begins: node \(node) gives its replicas up",
-                mutations: [.put(key: ControlKey.draining(node), value: DrainingRecord(operation: id).encoded)])
+                mutations: isRemovalOfDrained
+                    ? [] : [.put(key: ControlKey.draining(node), value: DrainingRecord(operation: id).encoded)])
         default:
             change(operation, to: .running, detail: "begins", summary: "begins")
         }
@@ -164,7 +167,11 @@ extension Controller {
         var guards: [ControlGuard] = []
         var mutations: [ControlMutation] = []
         switch operation.value.kind {
-        case .drain(let node), .remove(let node): mutations = [.delete(key: ControlKey.draining(node))]
+        case .drain(let node), .remove(let node):
+            if let draining = state.draining[node], draining.value.operation == operation.value.id {
+                guards = [ControlGuard(key: ControlKey.draining(node), expected: draining.revision)]
+                mutations = [.delete(key: ControlKey.draining(node))]
+            }
         case .setReplicationFactor(let collection, let factor, let former):
             if let record: Stored<CollectionRecord> = state.collection(collection),
                 record.value.config.replicationFactor == factor, operation.value.hasStarted

@@ -84,7 +84,7 @@ extension Controller {
 
     private mutating func continueFilling(_ operation: Stored<OperationRecord>, _ plan: ReshardPlan) {
         let shards = state.fillingShards(of: operation.value)
-        if let reason = Resharding.lackOfSpace(for: shards, in: state) {
+        if let reason = Resharding.lackOfSpace(for: shards, of: operation.value, in: state) {
             let (guards, mutations) = dropping(shards, of: operation.value.id)
             return finish(operation, as: .failed, reason, guards: guards, mutations: mutations)
         }
