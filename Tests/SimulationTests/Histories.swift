@@ -16,7 +16,10 @@ struct Histories: Sendable {
     }
 
     var seeds: Range<UInt64>
+    /// Seeds whose worlds cannot show it are passed over.
     var fault: PlantedFault?
+    /// Nothing more is begun after so many histories.
+    var maximumCount = Int.max
     /// Nothing more is begun after so many violations.
     var maximumViolations: Int
 
@@ -46,6 +49,7 @@ struct Histories: Sendable {
 
     private func runOne(_ seed: UInt64, _ progress: Progress) {
         let simulation = Simulation(seed: seed, fault: fault)
+        guard fault?.mayShow(in: simulation.profile) ?? true else { return }
         let reason = simulation.run()
         let figures = simulation.judge.figures
         progress.state.withLock { state in
@@ -57,7 +61,9 @@ struct Histories: Sendable {
 
     private func next(_ progress: Progress) -> UInt64? {
         progress.state.withLock { state in
-            guard state.next < seeds.upperBound, state.report.violations.count < maximumViolations else { return nil }
+            guard state.next < seeds.upperBound, state.report.count < maximumCount,
+                state.report.violations.count < maximumViolations
+            else { return nil }
             defer { state.next += 1 }
             return state.next
         }

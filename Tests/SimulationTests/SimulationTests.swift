@@ -2,7 +2,8 @@ import Foundation
 import Testing
 
 /// `SHOAL_SIMULATION_SEEDS=100000` runs so many histories in place of a thousand, `SHOAL_SIMULATION_FIRST=n` begins with
-/// another seed, and `SHOAL_SIMULATION_SEED=n` replays one history, with all that happens in it.
+/// another seed, and `SHOAL_SIMULATION_SEED=n` replays one history, with all that happens in it;
+/// `SHOAL_SIMULATION_FAULT=name` plants a fault there.
 @Suite(.serialized) struct SimulationTests {
     static func setting(_ name: String) -> UInt64? {
         ProcessInfo.processInfo.environment["SHOAL_SIMULATION_\(name)"].flatMap { UInt64($0) }
@@ -32,7 +33,9 @@ import Testing
 
     @Test(.enabled(if: SimulationTests.replayed == nil), arguments: PlantedFault.allCases)
     func everyPlantedFaultIsFoundWithinAThousandHistories(fault: PlantedFault) async {
-        let report = await Histories(seeds: 0..<1_000, fault: fault, maximumViolations: 1).run()
+        let report = await Histories(
+            seeds: 0..<20_000, fault: fault, maximumCount: 1_000, maximumViolations: 1
+        ).run()
         #expect(!report.violations.isEmpty, "\(fault) was not found in \(report.count) histories")
         if let found = report.violations.first { print("\(fault): seed \(found.seed), \(found.reason)") }
     }
@@ -49,7 +52,8 @@ import Testing
 
     @Test(.enabled(if: SimulationTests.replayed != nil)) func replay() {
         guard let seed = Self.replayed else { return }
-        let simulation = Simulation(seed: seed, isTraced: true)
+        let name = ProcessInfo.processInfo.environment["SHOAL_SIMULATION_FAULT"]
+        let simulation = Simulation(seed: seed, fault: name.flatMap { PlantedFault(rawValue: $0) }, isTraced: true)
         let violation = simulation.run()
         for line in simulation.lines ?? [] { print(line) }
         #expect(violation == nil, "seed \(seed)")

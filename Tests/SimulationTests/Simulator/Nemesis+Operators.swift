@@ -39,7 +39,15 @@ extension Nemesis {
         simulation.store.put(ControlKey.operation(operation.id), operation)
     }
 
-    func planDrain() {
+    func changeMuch() {
+        switch simulation.random.within(0...3) {
+        case 0: planDrain()
+        case 1: changeFactor()
+        default: undrain()
+        }
+    }
+
+    private func planDrain() {
         guard draining.isEmpty, profile.nodes > factor,
             let node = simulation.nodes.map(\.id).randomElement(using: &simulation.random),
             !isPlanned({ if case .drain = $0 { true } else { false } })
@@ -61,7 +69,7 @@ extension Nemesis {
         }
     }
 
-    func changeFactor() {
+    private func changeFactor() {
         let factor = factor
         let other = factor == 2 ? 3 : 2
         guard !isPlanned({ if case .setReplicationFactor = $0 { true } else { false } }) else { return }

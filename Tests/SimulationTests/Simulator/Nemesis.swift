@@ -4,13 +4,13 @@ import DataModel
 /// Everything that goes wrong, and the operators who move replicas meanwhile.
 final class Nemesis {
     unowned let simulation: Simulation
-    private var isStopped = false
+    private(set) var isStopped = false
     /// Operations.
     var planned = 0
     /// Nothing goes wrong, since a disk is about to be lost.
-    private var isCalm = false
+    var isCalm = false
     /// Nothing else goes wrong until the replica whose disk was lost is whole again.
-    private var healing: NodeID?
+    var healing: NodeID?
 
     init(_ simulation: Simulation) { self.simulation = simulation }
 
@@ -62,24 +62,6 @@ final class Nemesis {
         return simulation.nodes.randomElement(using: &simulation.random)
     }
 
-    /// Or what disturbs one that is under way.
-    private func reshard() {
-        switch simulation.random.within(0...9) {
-        case 0, 1, 2: planSplit()
-        case 3, 4, 5, 6: planMerge()
-        case 7: if simulation.random.chance(0.3) { cancelOperation() }
-        default: if profile.faults.slowStore && anySource != nil { slowStore() }
-        }
-    }
-
-    private func changeMuch() {
-        switch simulation.random.within(0...3) {
-        case 0: planDrain()
-        case 1: changeFactor()
-        default: undrain()
-        }
-    }
-
     /// Everything works again from now on.
     func stop() {
         isStopped = true
@@ -100,21 +82,9 @@ final class Nemesis {
 
     /// Any shard that serves.
     var anyShard: ShardRecord? { simulation.store.serving.randomElement(using: &simulation.random) }
-    /// A primary that new shards read from.
-    private var anySource: SimulatedNode? {
-        for operation in simulation.store.operations where operation.state == .running {
-            guard case .reshard(let plan) = operation.kind,
-                let record = plan.sources.compactMap({ simulation.store.records[$0]?.value })
-                    .randomElement(using: &simulation.random)
-            else { continue }
-            return simulation.node(record.primary)
-        }
-        return nil
-    }
-
     private var anyPrimary: SimulatedNode? { anyShard.map { simulation.node($0.primary) } }
 
-    private func crash(_ node: SimulatedNode) {
+    func crash(_ node: SimulatedNode) {
         node.crash()
         simulation.after(simulation.random.within(10...5_000) * 1_000) { node.start() }
     }
@@ -183,22 +153,22 @@ final class Nemesis {
         }
     }
 
-    private var isAllUp: Bool {
+    var isAllUp: Bool {
         simulation.nodes.allSatisfy { $0.isUp && !$0.isStopped } && simulation.network.cut.isEmpty
     }
 
     /// Tries again and again, for so many milliseconds.
-    private func eventually(within milliseconds: Int, _ action: @escaping () -> Bool) {
+    func eventually(within milliseconds: Int, every pause: Int = 1, _ action: @escaping () -> Bool) {
         guard milliseconds > 0, !isStopped, !action() else { return }
-        simulation.after(1_000) { [self] in eventually(within: milliseconds - 1, action) }
+        simulation.after(pause * 1_000) { [self] in eventually(within: milliseconds - pause, every: pause, action) }
     }
 
     // MARK: - The network and the store
 
-    private func slowStore() {
+    func slowStore() {
         simulation.trace("the store is slow")
-        simulation.store.slowness = simulation.random.within(200...1_500) * 1_000
-        simulation.after(simulation.random.within(500...4_000) * 1_000) { [self] in simulation.store.slowness = 0 }
+        simulation.store.slowness = simulation.random.within(500...3_000) * 1_000
+        simulation.after(simulation.random.within(500...5_000) * 1_000) { [self] in simulation.store.slowness = 0 }
     }
 
     private func partition(_ node: SimulatedNode) {
@@ -211,14 +181,16 @@ final class Nemesis {
         case 3: cut = both(node.id, Simulation.storeID)
         default: cut = others.filter { $0 != Simulation.storeID }.flatMap { both(node.id, $0) }
         }
-        simulation.trace("the network is cut: \(cut.map { "\($0.from)>\($0.to)" }.joined(separator: " "))")
-        simulation.network.cut.formUnion(cut)
-        simulation.after(simulation.random.within(50...6_000) * 1_000) { [self] in
-            simulation.network.cut.subtract(cut)
-        }
+        self.cut(cut, for: simulation.random.within(50...6_000) * 1_000)
     }
 
-    private func both(_ one: NodeID, _ other: NodeID) -> [SimulatedNetwork.Link] {
+    func cut(_ links: [SimulatedNetwork.Link], for time: Int) {
+        simulation.trace("the network is cut: \(links.map { "\($0.from)>\($0.to)" }.joined(separator: " "))")
+        simulation.network.cut.formUnion(links)
+        simulation.after(time) { [self] in simulation.network.cut.subtract(links) }
+    }
+
+    func both(_ one: NodeID, _ other: NodeID) -> [SimulatedNetwork.Link] {
         [SimulatedNetwork.Link(from: one, to: other), SimulatedNetwork.Link(from: other, to: one)]
     }
 }

@@ -25,8 +25,17 @@ enum PlantedFault: String, CaseIterable {
     case emptiesAReplicaWithinAnEpoch
     /// A cut-over takes the last write that is there for the last one that comes.
     case replacesShardsThatTakeWrites
-    /// A new shard follows the log of an old one to its end, whatever is acknowledged.
-    case followsWhatMayBeTakenBack
     /// A cut-over that comes late does not ask whether the old shards have taken writes again.
     case replacesShardsWhateverBecameOfThem
+}
+
+extension PlantedFault {
+    /// Whether it can show in such a world.
+    func mayShow(in profile: Profile) -> Bool {
+        switch self {
+        case .replacesShardsThatTakeWrites: profile.faults.reshardings
+        case .replacesShardsWhateverBecameOfThem: profile.faults.reshardings && profile.faults.slowStore
+        default: true
+        }
+    }
 }

@@ -93,9 +93,7 @@ final class SimulatedFillSource {
     private func withRecord(done: @escaping Reply<ShardRecord>) {
         let look = { [self] (state: ClusterState) -> Result<ShardRecord, ShardError> in
             guard let record = state.shard(id)?.value else { return .failure(.invalid(reason: "the shard is gone")) }
-            if !simulation.plants(.followsWhatMayBeTakenBack), let epoch, epoch != record.epoch,
-                !isSettled || position == .start
-            {
+            if let epoch, epoch != record.epoch, !isSettled || position == .start {
                 return .failure(.invalid(reason: "the replicas changed while its points were read"))
             }
             epoch = record.epoch

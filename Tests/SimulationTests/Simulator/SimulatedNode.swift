@@ -105,7 +105,8 @@ final class SimulatedNode {
         process.after(500_000) { finish(.failure(.unavailable(reason: "no answer"))) }
         guard let delay = simulation.network.delay(from: id, to: Simulation.storeID) else { return }
         store.changesBegin(of: keys)
-        let wait = keys.isEmpty || store.slowness == 0 ? 0 : simulation.random.within(0...store.slowness)
+        let isSlow = !keys.isEmpty && store.slowness > 0 && simulation.random.chance(0.4)
+        let wait = isSlow ? simulation.random.within(0...store.slowness) : 0
         simulation.after(delay + wait) { [self] in
             store.changesEnd(of: keys)
             let answer = body(store)
@@ -163,7 +164,8 @@ final class SimulatedNode {
 
     private func announce(_ granted: LeaseID, sentAt: Duration) {
         let record = NodeRecord(id: id, httpAddress: "h:\(id)", rpcHost: "h", rpcPort: Int(id.rawValue))
-        let liveness = NodeLiveness(id: id, incarnation: UInt64(incarnation), pid: 1, startedAt: wallClock)
+        // Another one each time that it joins.
+        let liveness = NodeLiveness(id: id, incarnation: UInt64(simulation.newNumber()), pid: 1, startedAt: wallClock)
         transaction(
             [ControlGuard(key: ControlKey.live(id), expected: nil)],
             [

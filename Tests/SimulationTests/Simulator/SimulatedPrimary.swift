@@ -55,6 +55,7 @@ final class SimulatedPrimary {
     func write(
         _ operation: SimulatedWrite, deadline: Int, done: @escaping (Result<LogPosition, ShardError>) -> Void
     ) {
+        if let held = waitsForHold(operation, deadline: deadline, done: done) { return held() }
         do throws(ShardError) {
             let admitted = try session.admitWrite()
             if let refusal = replica.fence.begin(in: admitted) {
@@ -69,6 +70,22 @@ final class SimulatedPrimary {
             }
         } catch {
             done(.failure(error))
+        }
+    }
+
+    /// A hold ends in a moment: a writer waits for that, and for the news that the shard was replaced.
+    private func waitsForHold(
+        _ operation: SimulatedWrite, deadline: Int, done: @escaping (Result<LogPosition, ShardError>) -> Void
+    ) -> (() -> Void)? {
+        guard session.state.heldUntil != nil, !session.isOver, simulation.now < deadline else { return nil }
+        return { [self] in
+            node.process.after(5_000) { [self] in
+                let again = { [self] in
+                    if node.cache.shard(id) == nil { return done(.failure(.notHosted(id))) }
+                    write(operation, deadline: deadline, done: done)
+                }
+                if simulation.profile.storeIsLocal { node.refresh { _ in again() } } else { again() }
+            }
         }
     }
 

@@ -73,14 +73,13 @@ extension SimulatedReplica {
         serve(epoch, reply) { [self] (primary) throws(ShardError) in
             primary.keepLog(after: position.sequence, for: reader)
             let files = try openShard().files
-            let trusts = simulation.plants(.followsWhatMayBeTakenBack)
-            guard trusts || position == .start || files.epoch(of: position.sequence) == position.epoch else {
+            guard position == .start || files.epoch(of: position.sequence) == position.epoch else {
                 throw .invalid(reason: "another history")
             }
             guard let records = files.records(after: position.sequence) else {
                 throw .invalid(reason: "the log was trimmed before it could be followed")
             }
-            let acknowledged = trusts ? files.position.sequence : primary.session.state.acknowledged
+            let acknowledged = primary.session.state.acknowledged
             var points: [Int: SimulatedFiles.Point] = [:]
             var end = position
             for record in records.prefix(Self.pageRecords) where record.position.sequence <= acknowledged {

@@ -163,7 +163,7 @@ final class SimulatedReplica {
         guard record.value.isInSync(node.id) else { return beginAnew(record) }
         let live = node.cache.liveNodes
         guard let changed = ReplicaHosting.leavingInSyncSet(record.value, on: node.id, live: live) else {
-            return withdrawRepair()
+            return withdrawRepair(record)
         }
         node.transaction(
             [ControlGuard(key: ControlKey.shard(id), expected: record.revision)],
@@ -184,23 +184,35 @@ final class SimulatedReplica {
             open { [self] in isHealing = false }
         }
         if simulation.plants(.emptiesAReplicaWithinAnEpoch) { return begin(true) }
-        let key = ControlKey.shard(id)
-        node.transaction(
-            [ControlGuard(key: key, expected: record.revision)], [.put(key: key, value: record.value.renewed.encoded)]
-        ) { result in
-            if case .success(.committed) = result { begin(true) } else { begin(false) }
-        }
+        renewEpoch(record, done: begin)
     }
 
     /// The others that could have filled it are gone since.
-    private func withdrawRepair() {
+    private func withdrawRepair(_ record: Stored<ShardRecord>) {
         guard isRepairAsked else {
             isHealing = false
             return
         }
-        isRepairAsked = false
-        phase = .opening
-        open { [self] in isHealing = false }
+        let again = { [self] (isAllowed: Bool) in
+            guard isAllowed, case .damaged = phase else {
+                isHealing = false
+                return
+            }
+            isRepairAsked = false
+            phase = .opening
+            open { [self] in isHealing = false }
+        }
+        // The former epoch may have promised that nothing is written any more.
+        if record.value.primary == node.id { renewEpoch(record, done: again) } else { again(true) }
+    }
+
+    private func renewEpoch(_ record: Stored<ShardRecord>, done: @escaping (Bool) -> Void) {
+        let key = ControlKey.shard(id)
+        node.transaction(
+            [ControlGuard(key: key, expected: record.revision)], [.put(key: key, value: record.value.renewed.encoded)]
+        ) { result in
+            if case .success(.committed) = result { done(true) } else { done(false) }
+        }
     }
 
     var isDamaged: Bool {

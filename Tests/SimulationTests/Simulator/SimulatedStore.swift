@@ -15,7 +15,7 @@ final class SimulatedStore {
     private(set) var revision = Revision.zero
     /// By key: transactions that outlive their senders, messages to a store on another machine.
     private var changesUnderWay: [String: Int] = [:]
-    /// Microseconds that changes wait at the most before they are carried out.
+    /// Microseconds that some changes wait at the most before they are carried out, while others overtake them.
     var slowness = 0
     private var history: [ControlEvent] = []
     private var leases: [LeaseID: Lease] = [:]
