@@ -237,6 +237,43 @@ def test_a_move_to_a_node_without_room_fails_and_gives_the_room_back(tmp_path, m
             nodes.stop()
 
 
+def test_a_merge_whose_copy_has_no_room_is_given_up(tmp_path, measured):
+    """It waited for ever for the copy, and kept moves and drains from the shards."""
+    nodes = Nodes(tmp_path / "cluster", nodes=2, replication_factor=2, shards=3)
+    with SmallDisk(nodes.folder_of(2), DISK_BYTES) as disk:
+        nodes.prefixes[2] = disk.prefix
+        try:
+            nodes.start()
+            schema = {"vectors": {"size": DIMENSION, "distance": "Euclid"}, "shard_number": 3}
+            nodes.client().put(f"/collections/{COLLECTION}", schema).expect(200)
+            for number in range(20):
+                nodes.client().put(f"/collections/{COLLECTION}/points?wait=true", batch(number)[1]).expect(200)
+            # The node that was away keeps one primary at most, and the others' shards are filled on node 1 alone.
+            nodes.kill(2)
+            eventually(lambda: primaries(nodes) == [1, 1, 1], 60, "node 1 has all primaries")
+            nodes.start(2)
+            nodes.wait_until_in_sync()
+            eventually(lambda: sorted(primaries(nodes)) == [1, 1, 2], 60, "node 2 has its share")
+            shards = [number for number, node in enumerate(primaries(nodes)) if node == 1]
+            ballast = disk.outside / "ballast"
+            ballast.write_bytes(bytes(max(0, disk.free_bytes - (256 << 10))))
+            ended = merge(nodes, shards)
+            measured(f"full disk: a merge whose copy does not fit ends with {ended['detail']!r}")
+            assert ended["state"] == "failed" and "node 2 has no room for a copy" in ended["detail"], ended
+            ballast.unlink()
+            assert merge(nodes, shards)["state"] == "done", nodes.logs()
+            answer = nodes.client().post(f"/collections/{COLLECTION}/points/count", {"exact": True}).expect(200)
+            assert answer["count"] == 20 * BATCH
+            nodes.end(1, 2)
+        finally:
+            nodes.stop()
+
+
+def primaries(nodes):
+    (table,) = nodes.shard_tables(1, COLLECTION)
+    return [next(r["node"] for r in shard["replicas"] if r["isPrimary"]) for shard in table["shards"]]
+
+
 def holders(nodes):
     (table,) = nodes.shard_tables(1, COLLECTION)
     return [replica["node"] for replica in table["shards"][0]["replicas"]]
@@ -245,10 +282,17 @@ def holders(nodes):
 def move(nodes, source, target):
     """Moves the only shard; the operation as it ended."""
     body = {"collection": COLLECTION, "shard": 0, "from": source, "to": target}
-    id = nodes.client().post("/shoal/move", body).expect(200)["id"]
+    return end_of(nodes, nodes.client().post("/shoal/move", body).expect(200)["id"])
 
+
+def merge(nodes, shards):
+    report = nodes.client().post("/shoal/merge", {"collection": COLLECTION, "shards": shards}).expect(200)
+    return end_of(nodes, report["operations"][0]["id"])
+
+
+def end_of(nodes, id):
     def ended():
         found = next(found for found in nodes.client().get("/shoal/operations").expect(200) if found["id"] == id)
         return found if found["state"] in ("done", "failed", "cancelled") else None
 
-    return eventually(ended, 60, f"the move to node {target} has ended{nodes.logs()}")
+    return eventually(ended, 60, f"operation {id} has ended{nodes.logs()}")
