@@ -17,6 +17,8 @@ enum PlantedFault: String, CaseIterable {
     case answersWhileOlderWritesAreUnderWay
     /// A replica without files starts with none, and counts as in sync.
     case beginsEmptyInSync
+    /// So does a backup of a shard that is being filled.
+    case beginsEmptyWhileTheShardIsFilled
     /// A primary acknowledges although a replica that was taken out of the in-sync set may not know it.
     case acknowledgesBeforeAllKnow
     /// A promotion that may have been written counts as one that was not.
@@ -34,6 +36,7 @@ extension PlantedFault {
     func mayShow(in profile: Profile) -> Bool {
         switch self {
         case .replacesShardsThatTakeWrites: profile.faults.reshardings
+        case .beginsEmptyWhileTheShardIsFilled: profile.faults.reshardings && profile.faults.lostDisks
         case .replacesShardsWhateverBecameOfThem: profile.faults.reshardings && profile.faults.slowStore
         default: true
         }

@@ -59,6 +59,7 @@ final class SimulatedReplica {
             let mayBeEmpty =
                 ReplicaHosting.mayBeginEmpty(record, on: node.id, in: current)
                 || simulation.plants(.beginsEmptyInSync)
+                || simulation.plants(.beginsEmptyWhileTheShardIsFilled) && record.filling != nil
             process.after(simulation.random.within(500...50_000)) { [self] in
                 guard case .opening = phase else { return done() }
                 if node.files[id] == nil && !mayBeEmpty {
