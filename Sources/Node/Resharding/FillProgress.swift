@@ -4,6 +4,8 @@ import DataModel
 /// How far a new shard is, as the control store is told now and then, and how fast it may go on.
 struct FillProgress: Sendable {
     private static let interval: Duration = .milliseconds(500)
+    /// The node knows by then what it has said.
+    private static let settlingTime: Duration = .seconds(2)
 
     private let shard: ShardID
     private let operation: String
@@ -34,6 +36,16 @@ struct FillProgress: Sendable {
     func pause(after time: Duration, of points: [VersionedPoint]) -> Duration {
         guard let bytesPerSecond else { return time }
         return max(.seconds(Double(Self.bytes(of: points)) / bytesPerSecond) - time, .zero)
+    }
+
+    /// Whether the store has another phase than was said last, and not for a moment only: a word that was given up as
+    /// unanswered may have come after it.
+    var isMisunderstood: Bool {
+        guard let lastReport, ContinuousClock.now - lastReport > Self.settlingTime,
+            let record = environment.cache.current.shard(shard)?.value,
+            let known = environment.cache.current.fillingProgress(of: record)?.phase
+        else { return false }
+        return known != lastPhase
     }
 
     /// Losing a report matters to nobody, but for the last ones, which `force` repeats.

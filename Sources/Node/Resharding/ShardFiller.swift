@@ -253,7 +253,9 @@ final class ShardFiller: Sendable {
         let lag = sources.map(\.lag).max() ?? 0
         let phase: OperationProgress.Filling.Phase = lag <= Self.closeWrites ? .following : .behind
         // Not back and forth with every page.
-        guard phase != progress.lastPhase, phase == .following || lag > Self.farWrites else { return }
+        guard phase != progress.lastPhase || progress.isMisunderstood, phase == .following || lag > Self.farWrites else {
+            return
+        }
         await progress.report(
             phase, rows: shard.count(), detail: phase == .behind ? "\(lag) writes behind" : "", force: true)
     }

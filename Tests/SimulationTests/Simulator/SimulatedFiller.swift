@@ -9,6 +9,7 @@ final class SimulatedFiller {
     private static let followInterval = 100_000
     private static let closeInterval = 20_000
     private static let poll = 2_000
+    private static let settlingTime = 2_000_000
     private static let writeTimeout = 10_000_000
 
     private unowned let replica: SimulatedReplica
@@ -19,6 +20,7 @@ final class SimulatedFiller {
     private let operation: OperationRecord
     private var sources: [SimulatedFillSource] = []
     private var lastPhase: OperationProgress.Filling.Phase?
+    private var lastReport = 0
     private var isFollowing = false
     private var failure: ShardError?
     private var goal: [ShardID: LogPosition]?
@@ -198,15 +200,23 @@ final class SimulatedFiller {
     private func reportLag(then body: @escaping () -> Void) {
         let lag = sources.map(\.lag).max() ?? 0
         let phase: OperationProgress.Filling.Phase = lag <= Self.closeWrites ? .following : .behind
-        guard phase != lastPhase, phase == .following || lag > Self.farWrites else { return body() }
+        guard phase != lastPhase || isMisunderstood, phase == .following || lag > Self.farWrites else { return body() }
         report(phase, then: body)
+    }
+
+    /// A word that was given up as unanswered may have come after the last one.
+    private var isMisunderstood: Bool {
+        guard simulation.now - lastReport > Self.settlingTime, let record = node.cache.shard(record.id)?.value,
+            let known = node.cache.fillingProgress(of: record)?.phase
+        else { return false }
+        return known != lastPhase
     }
 
     /// Again and again until the store has it, or nobody waits for it.
     private func report(
         _ phase: OperationProgress.Filling.Phase, detail: String = "", then body: @escaping () -> Void
     ) {
-        lastPhase = phase
+        (lastPhase, lastReport) = (phase, simulation.now)
         guard !isEnded, let present = node.cache.shard(record.id), present.value.filling != nil else { return body() }
         let progress = OperationProgress(
             bytesDone: 0, bytesTotal: 0, filling: OperationProgress.Filling(phase: phase, rows: 0, detail: detail))
